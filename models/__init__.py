@@ -1,0 +1,24 @@
+"""Facial expressions from faces.
+
+    from models import ExpressionClassifier, read_picture
+
+    classifier = ExpressionClassifier.load()
+    faces = classifier.analyze(read_picture("input/1.jpg"))
+"""
+
+from models.expressions import CLASS_NAMES
+
+__all__ = ["CLASS_NAMES", "ExpressionClassifier", "Face", "read_picture"]
+
+
+def __getattr__(name: str):
+    # Looked up when first used: preprocess.py needs the class names, and torch takes seconds to import.
+    if name in ("ExpressionClassifier", "Face"):
+        from models import classifier
+
+        return getattr(classifier, name)
+    if name == "read_picture":
+        from models.pictures import read_picture
+
+        return read_picture
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
