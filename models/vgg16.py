@@ -1,0 +1,124 @@
+"""The network: VGG16, with or without BatchNorm, ending in a classic or a light head.
+
+    >>> network = VGG16(num_classes=7, head="gap")
+    >>> network(torch.zeros(2, 3, 224, 224)).shape
+    torch.Size([2, 7])
+
+The trunk is torchvision's, module for module, so that `features.*` keys of torchvision's `vgg16_bn` and
+`vgg16` load as they are; it is written out here because importing torchvision would double the start-up
+time of the demos, and they need nothing else of it.
+"""
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+# Output channels of each 3×3 convolution, block by block; a 2×2 max pooling ends each block.
+BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+HEADS = ("gap", "fc")
+MINIMUM_SIDE = 32  # five poolings halve the picture five times: 32 pixels leave a single place
+
+
+class VGG16(nn.Module):
+    """VGG16 (Simonyan and Zisserman, 2014), configuration D, with BatchNorm (Ioffe and Szegedy, 2015).
+
+    Args:
+        num_classes: Number of outputs.
+        head: `gap`, global average pooling and one linear layer (14.7 M parameters in all), takes any input
+            from 32×32 up; `fc`, the paper's 4096-4096 classifier on a 7×7 map (134 M parameters).
+        batch_norm: Whether a BatchNorm follows each convolution. `fold_batch_norm` makes the network without
+            from the one with.
+        dropout: Probability of dropping an activation in the head, in training alone.
+
+    Shape:
+        Input `[N, 3, H, W]` float, normalised; output `[N, num_classes]` logits.
+    """
+
+    def __init__(self, num_classes: int = 7, head: str = "gap", batch_norm: bool = True, dropout: float = 0.5):
+        super().__init__()
+        if head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}, not {head!r}")
+        self.head = head
+        self.batch_norm = batch_norm
+        self.features = nn.Sequential(*_trunk_layers(batch_norm))
+        self.pool = nn.AdaptiveAvgPool2d(1 if head == "gap" else 7)
+        if head == "gap":
+            self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(BLOCKS[-1][-1], num_classes))
+        else:
+            self.classifier = nn.Sequential(
+                nn.Linear(BLOCKS[-1][-1] * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(dropout),
+                nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(dropout),
+                nn.Linear(4096, num_classes),
+            )  # fmt: skip
+        self._initialise()
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.pool(self.features(pictures)).flatten(1))
+
+    @property
+    def arch(self) -> str:
+        """torchvision's name of the trunk: `vgg16_bn` or `vgg16`."""
+        return "vgg16_bn" if self.batch_norm else "vgg16"
+
+    def block(self, number: int) -> nn.Sequential:
+        """The layers of block `number`, 1 to 5, its pooling last."""
+        ends = [index + 1 for index, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
+        return self.features[([0] + ends)[number - 1] : ends[number - 1]]
+
+    def _initialise(self) -> None:
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            elif isinstance(layer, nn.Linear):
+                nn.init.normal_(layer.weight, std=0.01)
+                nn.init.zeros_(layer.bias)
+
+
+def _trunk_layers(batch_norm: bool) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    channels = 3
+    for block in BLOCKS:
+        for width in block:
+            layers.append(nn.Conv2d(channels, width, kernel_size=3, padding=1))
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(width))
+            layers.append(nn.ReLU(inplace=True))
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    return layers
+
+
+def fold_batch_norm(network: VGG16) -> VGG16:
+    """A VGG16 without BatchNorm that computes what `network` computes at inference, in fewer operations.
+
+    Args:
+        network: In evaluation mode; left as it is.
+
+    Returns:
+        The network with each BatchNorm folded into the convolution before it, in evaluation mode.
+    """
+    if not network.batch_norm:
+        return network
+    linear_layers = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
+    folded = VGG16(linear_layers[-1].out_features, network.head, batch_norm=False).eval()
+    with_norm = iter(network.features)
+    for layer in folded.features:
+        if isinstance(layer, nn.Conv2d):
+            fused = fuse_conv_bn_eval(next(with_norm), next(with_norm))  # type: ignore[type-var, arg-type]
+            layer.load_state_dict(fused.state_dict())
+        else:
+            next(with_norm)
+    folded.classifier.load_state_dict(network.classifier.state_dict())
+    return folded.to(next(network.parameters()).device)
+
+
+def prepare_for_inference(network: VGG16, device: torch.device, precision: str) -> VGG16:
+    """The fastest form of a trained network: BatchNorm folded, channels last, weights in the precision's type.
+
+    Args:
+        network: Left as it is.
+        precision: `fp32` or `bf16`, see `device.choose_precision`.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return fold_batch_norm(network.eval()).to(device, dtype).to(memory_format=torch.channels_last)

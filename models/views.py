@@ -1,0 +1,102 @@
+"""From a face crop to what the network sees: grey, resized, cropped, normalised. One definition, used by
+training's evaluation and by the classifier alike, so that a figure on val is a figure for the demos.
+
+    >>> faces = to_grey_squares([crop], input_spec["resize"])         # uint8 [1, R, R]
+    >>> logits = predict_logits(network, faces, input_spec, tta="flip")  # float32 [2, 1, 7]
+    >>> probabilities = average_views(logits)                           # float32 [1, 7]
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# The dataset is kept at 240 and the network takes 224 of it; other input sizes keep that proportion.
+RESIZE_PER_SIZE = 240 / 224
+TTA_MODES = ("none", "flip", "ten")
+
+
+def make_input_spec(size: int) -> dict[str, Any]:
+    """The `input` entry of a checkpoint for crops of `size` pixels."""
+    return {
+        "size": size,
+        "resize": round(size * RESIZE_PER_SIZE),
+        "channels": 3,
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+    }
+
+
+def to_grey_squares(faces: Sequence[np.ndarray], side: int) -> torch.Tensor:
+    """Resizes grey `[H, W]` or RGB `[H, W, 3]` uint8 pictures of any size to grey uint8 `[N, side, side]`.
+
+    Bilinear when enlarging, as the dataset was made; area-averaged when shrinking, which leaves no aliasing.
+    """
+    squares = np.empty((len(faces), side, side), np.uint8)
+    for square, face in zip(squares, faces, strict=True):
+        if face.ndim == 3:
+            face = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) if face.shape[2] == 3 else face[:, :, 0]
+        shrinks = min(face.shape[:2]) > side
+        cv2.resize(face, (side, side), dst=square, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return torch.from_numpy(squares)
+
+
+def normalise(grey: torch.Tensor, input_spec: dict[str, Any]) -> torch.Tensor:
+    """Grey values `[N, H, W]` from 0 to 255, to normalised `[N, 3, H, W]` float32, channels last."""
+    mean = torch.tensor(input_spec["mean"], device=grey.device).view(1, 3, 1, 1)
+    std = torch.tensor(input_spec["std"], device=grey.device).view(1, 3, 1, 1)
+    scaled = grey.unsqueeze(1).float() / 255
+    return ((scaled - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def make_views(grey: torch.Tensor, size: int, tta: str) -> Iterator[torch.Tensor]:
+    """The crops `[N, size, size]` of grey pictures `[N, R, R]` that are classified and averaged.
+
+    `none`: the centre; `flip`: the centre and its mirror image; `ten`: the four corners and the centre, and
+    their mirror images (Krizhevsky et al., 2012), the original project's way.
+    """
+    margin = grey.shape[-1] - size
+    middle = margin // 2
+    corners = [(middle, middle)]
+    if tta == "ten":
+        corners += [(0, 0), (0, margin), (margin, 0), (margin, margin)]
+    for top, left in corners:
+        crop = grey[:, top : top + size, left : left + size]
+        yield crop
+        if tta != "none":
+            yield crop.flip(-1)
+
+
+@torch.inference_mode()
+def predict_logits(
+    network: torch.nn.Module, grey: torch.Tensor, input_spec: dict[str, Any], tta: str = "flip", batch_size: int = 64
+) -> torch.Tensor:
+    """The network's outputs for each view of grey faces.
+
+    Args:
+        network: In evaluation mode, on any device, float32 or bfloat16; see `vgg16.prepare_for_inference`.
+        grey: uint8 `[N, R, R]` with R the checkpoint's `resize`, N at least 1, on any device.
+        tta: `none`, `flip` or `ten`, see `make_views`.
+
+    Returns:
+        float32 `[views, N, C]` on the CPU.
+    """
+    weight = next(network.parameters())
+    batches = []
+    for batch in grey.split(batch_size):
+        views = [
+            network(normalise(view, input_spec).to(weight.dtype))
+            for view in make_views(batch.to(weight.device, non_blocking=True), input_spec["size"], tta)
+        ]
+        batches.append(torch.stack(views).float().cpu())
+    return torch.cat(batches, dim=1)
+
+
+def average_views(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """Probabilities `[N, C]` from the views' logits `[views, N, C]`: the mean of their softmax."""
+    return F.softmax(logits / temperature, dim=-1).mean(0)

@@ -1,0 +1,82 @@
+import pytest
+import torch
+from torchvision.models import vgg16, vgg16_bn
+
+from models.vgg16 import VGG16, fold_batch_norm, prepare_for_inference
+
+
+@pytest.mark.parametrize("batch_norm, published", [(True, vgg16_bn), (False, vgg16)])
+def test_trunk_has_the_keys_and_shapes_of_torchvision(batch_norm, published):
+    with torch.device("meta"):
+        ours, theirs = VGG16(head="fc", batch_norm=batch_norm, num_classes=1000), published()
+    assert {key: value.shape for key, value in ours.state_dict().items()} == {
+        key: value.shape for key, value in theirs.state_dict().items()
+    }
+
+
+def test_trunk_computes_what_torchvision_computes():
+    torch.manual_seed(0)
+    theirs = vgg16_bn().features.eval()
+    ours = VGG16().eval()
+    ours.features.load_state_dict(theirs.state_dict())
+    picture = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(ours.features(picture), theirs(picture))
+
+
+@pytest.mark.parametrize("side", [32, 48, 75, 224])
+def test_gap_head_takes_any_size_from_32(side):
+    with torch.no_grad():
+        assert VGG16(num_classes=7).eval()(torch.zeros(2, 3, side, side)).shape == (2, 7)
+
+
+def test_gap_head_has_14_7_million_parameters_and_fc_134():
+    with torch.device("meta"):
+        counts = {head: sum(p.numel() for p in VGG16(head=head).parameters()) for head in ("gap", "fc")}
+    assert counts["gap"] == pytest.approx(14.7e6, rel=0.01)
+    assert counts["fc"] == pytest.approx(134e6, rel=0.01)
+
+
+def test_dropout_is_off_at_inference():
+    network = VGG16(dropout=0.9).eval()
+    picture = torch.randn(1, 3, 48, 48)
+    with torch.no_grad():
+        assert torch.equal(network(picture), network(picture))
+
+
+def test_folding_batch_norm_keeps_the_answers():
+    torch.manual_seed(0)
+    network = VGG16()
+    with torch.no_grad():  # statistics and scales that are not 0 and 1
+        network(torch.randn(8, 3, 48, 48))
+        for key, value in network.state_dict().items():
+            if key.startswith("features") and value.dim() == 1 and value.is_floating_point():
+                value.add_(torch.rand_like(value) * 0.3)
+        network.classifier[1].weight.mul_(30)
+        folded = fold_batch_norm(network.eval())
+        picture = torch.randn(4, 3, 48, 48)
+        expected, answer = network(picture).softmax(1), folded(picture).softmax(1)
+    assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in folded.modules())
+    assert expected.std() > 0.01
+    torch.testing.assert_close(answer, expected, atol=1e-4, rtol=0)
+
+
+def test_bfloat16_network_answers_nearly_as_float32():
+    torch.manual_seed(0)
+    network, picture = VGG16().eval(), torch.randn(4, 3, 48, 48)
+    with torch.no_grad():
+        exact = prepare_for_inference(network, torch.device("cpu"), "fp32")(picture)
+        fast = prepare_for_inference(network, torch.device("cpu"), "bf16")(picture.bfloat16()).float()
+    torch.testing.assert_close(fast, exact, atol=0.02 * exact.abs().max().item(), rtol=0.05)
+
+
+def test_blocks_end_with_their_pooling():
+    network = VGG16()
+    lengths = [len(network.block(number)) for number in range(1, 6)]
+    assert lengths == [7, 7, 10, 10, 10]
+    assert all(isinstance(network.block(number)[-1], torch.nn.MaxPool2d) for number in range(1, 6))
+
+
+def test_unknown_head_is_refused():
+    with pytest.raises(ValueError, match="gap, fc"):
+        VGG16(head="transformer")
