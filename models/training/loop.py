@@ -1,0 +1,244 @@
+"""The training loop: one epoch of training, one evaluation, and the state that a stopped run goes on from.
+
+Everything random in a step (augmentation, dropout) is drawn after seeding with the run's seed, the epoch, the
+batch and the rank. A run that is stopped anywhere and resumed therefore needs no generator's state to go on as
+the unbroken run would have, bit for bit on a CPU.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.training.augmentation import Augmentation
+from models.training.dataset import Split, count_batches, epoch_batches
+from models.training.start import freeze_blocks
+from models.training.votes import WithVotes
+from models.training.workers import Workers
+from models.vgg16 import VGG16, prepare_for_inference
+from models.views import normalise, predict_logits
+
+CHECK_EVERY = 20  # batches between looks at the loss; each look makes a GPU wait
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; what each setting is, and why it stands where it stands, is told beside train.py's flags."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    warmup_epochs: float
+    momentum: float
+    weight_decay: float
+    label_smoothing: float
+    votes_weight: float
+    ema_decay: float
+    freeze_blocks: int
+    seed: int
+    precision: str
+
+
+@dataclass
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        epoch: Epochs finished.
+        batch: Batches finished of the epoch that is running; 0 between epochs.
+        steps: Batches finished in all.
+        loss_sum, correct, seen: Sums over the running epoch's pictures.
+        seconds: Time spent in the running epoch's training.
+        best_accuracy: The highest val accuracy of an epoch so far, 0 to 1.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    steps: int = 0
+    loss_sum: float = 0.0
+    correct: float = 0.0
+    seen: int = 0
+    seconds: float = 0.0
+    best_accuracy: float = -1.0
+
+    def start_next_epoch(self) -> None:
+        self.epoch += 1
+        self.batch = self.seen = 0
+        self.loss_sum = self.correct = self.seconds = 0.0
+
+
+@dataclass
+class Trainer:
+    """A network in training and what belongs to it.
+
+    Attributes:
+        network: In float32, channels last, on the device that trains.
+        class_names: What its outputs stand for.
+        input_spec: What the network sees, see `views.make_input_spec`.
+        augmentation: Makes training crops of a batch.
+        recipe: The settings.
+        workers: Who else trains.
+        with_votes: Whether the training pictures come with votes, a second target, see `votes`.
+        progress: Where the run stands; goes on from there.
+    """
+
+    network: VGG16
+    class_names: list[str]
+    input_spec: dict[str, Any]
+    augmentation: Augmentation
+    recipe: Recipe
+    workers: Workers = field(default_factory=Workers)
+    with_votes: bool = False
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self.device = next(self.network.parameters()).device
+        freeze_blocks(self.network, self.recipe.freeze_blocks)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.learner: nn.Module = self.network
+        if self.with_votes:
+            self.learner = WithVotes(self.network).to(self.device)
+        trained = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
+        # Vectors (biases, BatchNorm's scales) are not decayed: pulling them to 0 regularises nothing.
+        self.optimizer = torch.optim.SGD(
+            [
+                {"params": [p for p in trained if p.dim() > 1], "weight_decay": self.recipe.weight_decay},
+                {"params": [p for p in trained if p.dim() == 1], "weight_decay": 0.0},
+            ],
+            lr=self.recipe.lr, momentum=self.recipe.momentum, nesterov=self.recipe.momentum > 0,
+        )  # fmt: skip
+        self.parallel: nn.Module = self.learner
+        if self.workers.world > 1:
+            self.parallel = nn.parallel.DistributedDataParallel(self.learner)
+
+    def learning_rate(self, step: float, steps_per_epoch: int) -> float:
+        """Linear warm-up, then half a cosine down to 0 (Loshchilov and Hutter, 2017)."""
+        warmup, total = self.recipe.warmup_epochs * steps_per_epoch, self.recipe.epochs * steps_per_epoch
+        if step < warmup:
+            return self.recipe.lr * (step + 1) / (warmup + 1)
+        return self.recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total - warmup, 1)))
+
+    def train_one_epoch(self, split: Split, on_batch: Callable[[Progress, int], bool] = lambda *_: False) -> bool:
+        """Trains to the end of the running epoch.
+
+        Args:
+            split: Training pictures on the device.
+            on_batch: Called after each batch with the progress and the epoch's number of batches; returning
+                True stops after this batch.
+
+        Returns:
+            Whether the epoch was finished; its sums are then in `progress`.
+
+        Raises:
+            TrainingDiverged: The loss became infinite or no number.
+        """
+        recipe, progress = self.recipe, self.progress
+        batches = count_batches(len(split), recipe.batch_size, self.workers.world)
+        self.network.train()
+        freeze_blocks(self.network, recipe.freeze_blocks)
+        loss_sum, correct = (torch.zeros((), dtype=torch.float64, device=self.device) for _ in range(2))
+
+        def collect() -> None:
+            progress.loss_sum += loss_sum.item()
+            progress.correct += correct.item()
+            loss_sum.zero_(), correct.zero_()
+            if not math.isfinite(progress.loss_sum):
+                raise TrainingDiverged(f"the loss is not a number after batch {progress.batch} of epoch {progress.epoch + 1}")
+
+        order = epoch_batches(
+            len(split), recipe.batch_size, progress.epoch, recipe.seed, self.workers.rank, self.workers.world
+        )
+        started = time.perf_counter() - progress.seconds
+        for number, (indices, global_size) in enumerate(order):
+            if number < progress.batch:  # done before the run was stopped
+                continue
+            torch.manual_seed(self._step_seed(number))
+            rate = self.learning_rate(progress.epoch * batches + number, batches)
+            loss, hits = self._step(split, indices.to(self.device), global_size, rate)
+            loss_sum += loss * len(indices)
+            correct += hits
+            progress.batch += 1
+            progress.seen += global_size
+            progress.seconds = time.perf_counter() - started
+            last = progress.batch == batches
+            if progress.batch % CHECK_EVERY == 0 or last:
+                collect()
+            if on_batch(progress, batches) and not last:
+                collect()
+                return False
+        return True
+
+    def _step_seed(self, batch: int) -> int:
+        seed = 0
+        for part in (self.recipe.seed, self.progress.epoch, batch, self.workers.rank):
+            seed = (seed * 1_000_003 + part) % 2**63
+        return seed
+
+    def _step(self, split: Split, indices: torch.Tensor, global_size: int, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """One optimizer step; returns the mean loss and the number of right answers."""
+        targets = split.targets[indices]
+        crops = normalise(self.augmentation(split.pictures[indices]), self.input_spec)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
+            outputs = self.parallel(crops)
+        logits, vote_logits = outputs if self.with_votes else (outputs, None)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+        if vote_logits is not None and split.votes is not None:
+            loss = loss + self.recipe.votes_weight * F.cross_entropy(vote_logits.float(), split.votes[indices])
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        # Processes' gradients are averaged as if their shares of the batch were equal: weigh by the true shares.
+        (loss * (len(indices) * self.workers.world / global_size)).backward()
+        self.optimizer.step()
+        self._update_average()
+        return loss.detach(), (logits.argmax(1) == targets).sum()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Exponential moving average of weights and statistics; its memory grows from a few steps to the full one."""
+        self.progress.steps += 1
+        decay = min(self.recipe.ema_decay, (1 + self.progress.steps) / (10 + self.progress.steps))
+        pairs = [
+            (mean, value)
+            for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values())
+            if mean.is_floating_point()
+        ]
+        torch._foreach_lerp_([mean for mean, _ in pairs], [value for _, value in pairs], 1 - decay)
+
+    def evaluate(self, split: Split, tta: str = "none") -> torch.Tensor:
+        """Logits `[views, N, C]` of the averaged network on a split prepared at the input's `resize`, all processes' together."""
+        mine = split.pictures[self.workers.rank :: self.workers.world]
+        network = prepare_for_inference(self.average, self.device, self.recipe.precision)
+        logits = predict_logits(network, mine, self.input_spec, tta)
+        if self.workers.world == 1:
+            return logits
+        shares = self.workers.gather(logits)
+        gathered = torch.empty(logits.shape[0], len(split), logits.shape[2])
+        for rank, share in enumerate(shares):
+            gathered[:, rank :: self.workers.world] = share
+        return gathered
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs to go on exactly, in tensors and plain values."""
+        return {
+            "learner": self.learner.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])

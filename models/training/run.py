@@ -1,0 +1,267 @@
+"""A training run: its folder, its epochs, how it stops and what it reports.
+
+    >>> run = Run.start(config, Path("output/train"))
+    >>> train_epochs(run, trainer, train_split, val_split, max_minutes=60)
+"""
+
+import csv
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from models import drawing
+from models.checkpoint import build_network, load_checkpoint, make_checkpoint, read_weights_file, save_atomically
+from models.errors import UserError
+from models.training.dataset import Split, load_split
+from models.training.loop import Progress, Trainer, TrainingDiverged
+from models.training.metrics import classification_report, fit_temperature, format_report
+from models.training.workers import Workers
+from models.views import average_views
+
+METRIC_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "pictures_per_second", "seconds")
+
+
+class RunError(UserError):
+    """There is no run to go on with; the message says what is missing."""
+
+
+class Run:
+    """A run folder and what is written into it; in processes other than the writer nothing is."""
+
+    def __init__(self, folder: Path, config: dict[str, Any], writes: bool):
+        self.folder = folder
+        self.config = config
+        self.writes = writes
+
+    @classmethod
+    def start(cls, config: dict[str, Any], runs: Path, workers: Workers) -> "Run":
+        """Makes a new folder in `runs`, named by the time, and writes the settings into it."""
+        folder = runs / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        if workers.is_writer:
+            for number in itertools.count(2):
+                try:
+                    folder.mkdir(parents=True)
+                    break
+                except FileExistsError:
+                    folder = folder.with_name(f"{folder.name.split('+')[0]}+{number}")
+            (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+        return cls(workers.gather(folder)[0], config, workers.is_writer)
+
+    @classmethod
+    def resume(cls, name: str, runs: Path, workers: Workers) -> "Run":
+        """The run folder `name`, or with `latest` the one in `runs` that was written to last.
+
+        Raises:
+            RunError: There is none that could go on.
+        """
+        folder = Path(name)
+        if name == "latest":
+            found = sorted(runs.glob("*/last.pt"), key=lambda file: file.stat().st_mtime)
+            if not found:
+                raise RunError(f"there is no run in {runs} to go on with: leave out --resume to start one")
+            folder = found[-1].parent
+        if not (folder / "config.json").is_file() or not (folder / "last.pt").is_file():
+            raise RunError(f"{folder} is no run folder that can go on: it needs config.json and last.pt")
+        return cls(folder, json.loads((folder / "config.json").read_text()), workers.is_writer)
+
+    def log(self, text: str) -> None:
+        if self.writes:
+            tqdm.write(text, file=sys.stderr)
+            with open(self.folder / "train.log", "a", encoding="utf-8") as file:
+                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+
+    def write_best(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+        # A checkpoint travels: of the files that made it, it keeps the names, not where they lay.
+        config = {key: Path(value).name if key in ("data", "init", "votes") and value else value for key, value in self.config.items()}
+        checkpoint = make_checkpoint(
+            trainer.average, trainer.class_names, trainer.input_spec, metrics=metrics, config=config, epoch=trainer.progress.epoch
+        )
+        save_atomically(self.folder / "best.pt", checkpoint)
+
+    def write_last(self, trainer: Trainer) -> None:
+        if self.writes:
+            save_atomically(self.folder / "last.pt", trainer.state_dict())
+
+    def read_last(self) -> dict[str, Any]:
+        return read_weights_file(self.folder / "last.pt")
+
+    def write_row(self, row: dict[str, Any]) -> None:
+        """Adds an epoch to metrics.csv; a row of the same epoch, left by a run that was killed, is replaced."""
+        path = self.folder / "metrics.csv"
+        rows = []
+        if path.exists():
+            with open(path, newline="") as file:
+                rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
+        rows.append({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
+        temporary = path.with_suffix(".tmp")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, METRIC_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, path)
+        drawing.plot_curves(rows, self.folder / "curves.png")
+
+
+def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, max_minutes: float | None) -> bool:
+    """Trains from where the run stands to its last epoch; returns whether it got there."""
+    epochs = trainer.recipe.epochs
+
+    def after_batch(bar: EpochBar, progress: Progress, batches: int) -> bool:
+        bar.show(progress, batches)
+        return stop.asked()
+
+    with StopSignal(max_minutes, trainer) as stop:
+        while trainer.progress.epoch < epochs and not stop.asked():
+            try:
+                with EpochBar(trainer) as bar:
+                    finished = trainer.train_one_epoch(train_split, partial(after_batch, bar))
+            except TrainingDiverged as error:
+                run.log(f"stopped: {error}. The weights of the epochs before are in {run.folder}; try a smaller --lr")
+                return False
+            if finished:
+                finish_epoch(run, trainer, val_split)
+        if stop.asked():
+            run.write_last(trainer)
+    if trainer.progress.epoch < epochs:
+        run.log(f"stopped {stop.reason} in epoch {trainer.progress.epoch + 1}; python train.py --resume {run.folder} goes on")
+        return False
+    return True
+
+
+def finish_epoch(run: "Run", trainer: Trainer, val_split: Split) -> None:
+    """Evaluates on val, keeps the weights if they are the best so far, and writes the epoch down."""
+    progress, recipe = trainer.progress, trainer.recipe
+    loss_sum, correct, seen = trainer.workers.sum(
+        progress.loss_sum, progress.correct, progress.seen / trainer.workers.world, device=trainer.device
+    )
+    speed = progress.seen / max(progress.seconds, 1e-9)
+    logits = trainer.evaluate(val_split)
+    probabilities = average_views(logits)
+    accuracy = (probabilities.argmax(1) == val_split.targets).float().mean().item()
+    row = {
+        "epoch": progress.epoch + 1,
+        "lr": trainer.optimizer.param_groups[0]["lr"],
+        "train_loss": loss_sum / seen,
+        "train_accuracy": correct / seen,
+        "val_loss": torch.nn.functional.cross_entropy(logits[0], val_split.targets).item(),
+        "val_accuracy": accuracy,
+        "pictures_per_second": speed,
+        "seconds": progress.seconds,
+    }
+    is_best = accuracy > progress.best_accuracy
+    progress.best_accuracy = max(accuracy, progress.best_accuracy)
+    progress.start_next_epoch()
+    if trainer.workers.is_writer:
+        if is_best:
+            run.write_best(trainer, {"val_accuracy": accuracy, "tta": "none"})
+        run.write_last(trainer)
+        run.write_row(row)
+    run.log(
+        f"epoch {row['epoch']:>3}/{recipe.epochs}  train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.2%}  "
+        f"val loss {row['val_loss']:.4f} accuracy {accuracy:.2%}{' *' if is_best else ''}  "
+        f"{speed:.0f} pictures/s  {row['seconds']:.0f} s"
+    )
+
+
+def report_best(run: "Run", trainer: Trainer, val_split: Split) -> None:
+    """Calibrates the best weights on val, then reports them on val and, once, on test if it is there."""
+    checkpoint = load_checkpoint(run.folder / "best.pt")
+    trainer.average.load_state_dict(build_network(checkpoint).state_dict())
+    class_names, tta = checkpoint["class_names"], "flip"
+    started = time.perf_counter()
+    logits = trainer.evaluate(val_split, tta)
+    temperature = fit_temperature(logits, val_split.targets)
+    report = make_report(logits, val_split, class_names, "val", tta, temperature)
+    report["seconds"] = round(time.perf_counter() - started, 2)
+    reports = {"report.json": report}
+    data = Path(run.config["data"])
+    if (data / "test").is_dir():
+        test_split = load_split(data, "test", trainer.input_spec["resize"], run.config["limit"], class_names)
+        started = time.perf_counter()
+        test_report = make_report(trainer.evaluate(test_split, tta), test_split, class_names, "test", tta, temperature)
+        reports["report_test.json"] = {**test_report, "seconds": round(time.perf_counter() - started, 2)}
+    if not trainer.workers.is_writer:
+        return
+    checkpoint["temperature"] = temperature
+    checkpoint["metrics"] = {"split": "val", "tta": tta, **{key: report[key] for key in ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "n")}}
+    save_atomically(run.folder / "best.pt", checkpoint)
+    for name, content in reports.items():
+        (run.folder / name).write_text(json.dumps(content, indent=1) + "\n")
+    drawing.plot_confusion_matrix(report, run.folder / "confusion_matrix.png")
+    run.log(f"best epoch {checkpoint['epoch']}, on val with --tta {tta}:\n{format_report(report)}")
+    if "report_test.json" in reports:
+        run.log(f"the same weights on test:\n{format_report(reports['report_test.json'])}")
+    print(f"wrote {run.folder}: best.pt, report.json, curves.png, confusion_matrix.png")
+
+
+def make_report(
+    logits: torch.Tensor, split: Split, class_names: list[str], split_name: str, tta: str, temperature: float
+) -> dict[str, Any]:
+    probabilities = average_views(logits, temperature).numpy()
+    report = classification_report(probabilities, split.targets.numpy(), class_names)
+    return {**report, "split": split_name, "tta": tta, "temperature": temperature}
+
+
+class EpochBar:
+    """The running epoch's progress: a bar with loss, accuracy, pictures/s and what is left, on a terminal."""
+
+    def __init__(self, trainer: Trainer):
+        hidden = None if trainer.workers.is_writer else True  # None: hidden unless stderr is a terminal
+        self.bar = tqdm(desc=f"epoch {trainer.progress.epoch + 1}/{trainer.recipe.epochs}", unit="batch", leave=False, disable=hidden)
+
+    def __enter__(self) -> "EpochBar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def show(self, progress: Progress, batches: int) -> None:
+        self.bar.total = batches
+        self.bar.update(progress.batch - self.bar.n)
+        counted = progress.seen if progress.loss_sum else 0
+        if counted:
+            self.bar.set_postfix_str(
+                f"loss {progress.loss_sum / counted:.3f}, accuracy {progress.correct / counted:.1%}, {progress.seen / progress.seconds:.0f} pictures/s",
+                refresh=False,
+            )
+
+
+class StopSignal:
+    """Whether to stop after the current step: on Ctrl-C, SIGTERM, or when the minutes are used up.
+
+    A second Ctrl-C stops at once.
+    """
+
+    def __init__(self, max_minutes: float | None, trainer: Trainer):
+        self.deadline = time.monotonic() + max_minutes * 60 if max_minutes else float("inf")
+        self.workers, self.device = trainer.workers, trainer.device
+        self.reason = ""
+
+    def __enter__(self) -> "StopSignal":
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: object) -> None:
+        self.reason = f"by {signal.Signals(number).name}"
+        signal.signal(signal.SIGINT, self.before[signal.SIGINT])
+
+    def asked(self) -> bool:
+        if not self.reason and time.monotonic() > self.deadline:
+            self.reason = "by --max-minutes"
+        if self.workers.world > 1 and any(self.workers.sum(float(bool(self.reason)), device=self.device)):
+            self.reason = self.reason or "by another process"
+        return bool(self.reason)

@@ -1,0 +1,250 @@
+"""train.py as a person runs it."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from models import vgg16
+from models.checkpoint import load_checkpoint
+from models.training import votes
+from tests.conftest import ROOT, run_script
+from tests.fer2013_samples import write_data_folder
+
+QUICK = ["--init", "scratch", "--input-size", "32", "--batch-size", "16", "--device", "cpu", "--precision", "fp32"]
+RUN_FILES = {"config.json", "train.log", "metrics.csv", "curves.png", "best.pt", "last.pt", "confusion_matrix.png",
+             "report.json", "report_test.json"}  # fmt: skip
+
+
+def quick(data: Path, output: Path, *more: str) -> list[str]:
+    return ["--data", str(data), "--output", str(output), *QUICK, *more]
+
+
+def only_run(output: Path) -> Path:
+    (folder,) = output.iterdir()
+    return folder
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with open(run / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
+    """Has the next run stop, as on Ctrl-C, when so many batches are done."""
+    asked = iter(range(10_000))
+    monkeypatch.setattr("models.training.run.StopSignal.asked", lambda self: next(asked) > batches)
+
+
+def narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has this process build VGG16 with an eighth of its channels, which trains in a moment."""
+    narrow = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
+    for module in (vgg16, votes):
+        monkeypatch.setattr(module, "BLOCKS", narrow)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    narrow_network(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished_run(data_folder, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        narrow_network(monkeypatch)
+        assert train.main(quick(data_folder, output, "--epochs", "4")) == 0
+    return only_run(output)
+
+
+def test_a_run_folder_holds_all_that_was_promised(finished_run):
+    assert {path.name for path in finished_run.iterdir()} == RUN_FILES
+    assert [row["epoch"] for row in rows(finished_run)] == ["1", "2", "3", "4"]
+    assert json.loads((finished_run / "config.json").read_text())["epochs"] == 4
+    assert "epoch   4/4" in (finished_run / "train.log").read_text()
+    for picture in ("curves.png", "confusion_matrix.png"):
+        assert (finished_run / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_best_is_chosen_on_val_and_test_is_reported_with_the_same_weights(finished_run):
+    best = load_checkpoint(finished_run / "best.pt")
+    accuracies = [float(row["val_accuracy"]) for row in rows(finished_run)]
+    assert best["epoch"] == accuracies.index(max(accuracies)) + 1
+    report, test_report = (json.loads((finished_run / name).read_text()) for name in ("report.json", "report_test.json"))
+    assert (report["split"], test_report["split"]) == ("val", "test")
+    assert report["temperature"] == test_report["temperature"] == best["temperature"]
+    assert best["metrics"]["accuracy"] == report["accuracy"]
+    assert best["config"]["data"] == "data"  # a name, not the path on this machine
+
+
+def test_training_on_easy_pictures_reaches_a_high_accuracy(tmp_path):
+    data = write_data_folder(tmp_path / "data", {"train": 12, "val": 4})
+    code = train.main(quick(data, tmp_path / "runs", "--init", str(train.SHIPPED_CHECKPOINT), "--epochs", "3"))
+    assert code == 0
+    assert json.loads((only_run(tmp_path / "runs") / "report.json").read_text())["accuracy"] > 0.6
+    assert not (only_run(tmp_path / "runs") / "report_test.json").exists()  # no test split, no report of it
+
+
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(narrow, data_folder, finished_run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        stop_after(patched, batches=12)  # 4 batches an epoch, asked between epochs too: in the middle of the third
+        assert train.main(quick(data_folder, tmp_path, "--epochs", "4")) == 1
+    run = only_run(tmp_path)
+    assert len(rows(run)) == 2
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+    assert only_run(tmp_path) == run and {path.name for path in run.iterdir()} == RUN_FILES
+    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, finished_run))
+    assert ours["progress"]["steps"] == theirs["progress"]["steps"] == 16
+    for part in ("learner", "average"):
+        for key, value in theirs[part].items():
+            assert torch.equal(value, ours[part][key]), f"{part} {key}"
+    assert [row["val_accuracy"] for row in rows(run)] == [row["val_accuracy"] for row in rows(finished_run)]
+
+
+def start_process(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def test_ctrl_c_saves_everything_and_resume_goes_on(data_folder, tmp_path, monkeypatch):
+    process = start_process(*quick(data_folder, tmp_path, "--epochs", "500"))
+    wait_for(lambda: list(tmp_path.glob("*/metrics.csv")))
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert process.returncode == 1 and "stopped by SIGINT" in messages and "--resume" in messages
+    assert "Traceback" not in messages
+    before = len(rows(only_run(tmp_path)))
+    stop_after(monkeypatch, batches=6)
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 1
+    assert len(rows(only_run(tmp_path))) > before
+
+
+def test_kill_9_loses_at_most_the_running_epoch(data_folder, tmp_path, monkeypatch):
+    process = start_process(*quick(data_folder, tmp_path, "--epochs", "500"))
+    wait_for(lambda: list(tmp_path.glob("*/metrics.csv")) and len(rows(only_run(tmp_path))) >= 2)
+    process.kill()
+    process.communicate()
+    run = only_run(tmp_path)
+    finished = torch.load(run / "last.pt", weights_only=True)["progress"]["epoch"]
+    load_checkpoint(run / "best.pt")
+    stop_after(monkeypatch, batches=6)
+    assert train.main(["--resume", str(run)]) == 1
+    epochs = [int(row["epoch"]) for row in rows(run)]
+    assert epochs == list(range(1, len(epochs) + 1)) and epochs[-1] > finished
+
+
+def test_two_processes_train_together_and_one_writes(data_folder, tmp_path):
+    result = run_script(
+        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "train.py",
+        *quick(data_folder, tmp_path, "--epochs", "2", "--batch-size", "8"), env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    run = only_run(tmp_path)
+    assert {path.name for path in run.iterdir()} == RUN_FILES and len(rows(run)) == 2
+    assert "2 processes" in (run / "train.log").read_text()
+    assert json.loads((run / "report.json").read_text())["n"] == 28
+    assert torch.load(run / "last.pt", weights_only=True)["progress"]["steps"] == 2 * 4  # 56 pictures in batches of 2×8
+
+
+def test_max_minutes_stops_after_the_running_step(narrow, data_folder, tmp_path, capsys):
+    assert train.main(quick(data_folder, tmp_path, "--max-minutes", "0.0001")) == 1
+    assert "stopped by --max-minutes in epoch 1" in capsys.readouterr().err
+    assert torch.load(only_run(tmp_path) / "last.pt", weights_only=True)["progress"]["batch"] <= 1
+
+
+def test_a_loss_that_is_no_number_ends_with_a_sentence_and_keeps_the_good_weights(narrow, data_folder, tmp_path, capsys, monkeypatch):
+    from models.training.loop import Trainer
+
+    step = Trainer._step
+
+    def spoiled(self, *arguments):
+        loss, hits = step(self, *arguments)
+        return (loss * float("nan") if self.progress.epoch == 1 else loss), hits
+
+    monkeypatch.setattr(Trainer, "_step", spoiled)
+    assert train.main(quick(data_folder, tmp_path, "--epochs", "3")) == 1
+    assert "the loss is not a number" in capsys.readouterr().err
+    run = only_run(tmp_path)
+    assert load_checkpoint(run / "best.pt")["epoch"] == 1
+    assert torch.load(run / "last.pt", weights_only=True)["progress"]["epoch"] == 1
+
+
+def test_a_full_disk_is_said_and_the_last_whole_files_stay(narrow, data_folder, tmp_path, capsys, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("models.training.run.save_atomically", full)
+    assert train.main(quick(data_folder, tmp_path, "--epochs", "1")) == 1
+    assert "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--data", "nowhere"], "python preprocess.py fer2013.csv"),
+    (["--device", "cuda:7"], "--device cpu" if not torch.cuda.is_available() else "cuda:7"),
+    (["--init", "absent.pt"], "there is no file absent.pt"),
+    (["--resume", "--output", "nowhere"], "leave out --resume"),
+    (["--resume", "nowhere"], "needs config.json and last.pt"),
+    (["--evaluate", "--checkpoint", "absent.pt"], "there is no file absent.pt"),
+    (["--evaluate", "--split", "test", "--data", "nowhere"], "there is no folder"),
+])  # fmt: skip
+def test_wrong_use_is_one_sentence_with_the_remedy(arguments, message, data_folder, tmp_path, capsys):
+    if "--data" not in arguments and "--resume" not in arguments:
+        arguments = [*arguments, "--data", str(data_folder)]
+    if "--output" not in arguments:
+        arguments = [*arguments, "--output", str(tmp_path)]
+    assert train.main(arguments) == 2
+    said = capsys.readouterr().err.strip()
+    assert message in said and "Traceback" not in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--resume", "--lr", "0.1"], ["--epochs", "0"], ["--input-size", "16"], ["--dropout", "1"]])
+def test_wrong_flags_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        train.main(arguments)
+    assert exit.value.code == 2
+    assert "--lr" in capsys.readouterr().err or arguments[0] != "--resume"
+
+
+def test_evaluate_prints_a_table_and_ends_stdout_with_json(data_folder):
+    result = run_script("train.py", "--evaluate", "--data", data_folder, "--split", "test", "--tta", "ten", "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout.splitlines()[-1])
+    assert (report["split"], report["tta"], report["n"]) == ("test", "ten", 28)
+    assert {"accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "per_class", "seconds"} <= report.keys()
+    assert "Surprised" in result.stderr and f"accuracy {report['accuracy']:.2%}" in result.stderr
+
+
+def test_a_persons_own_three_classes_are_trained_and_carried_along(narrow, tmp_path, capsys):
+    seven = write_data_folder(tmp_path / "seven", {"train": 6, "val": 3})
+    for split in ("train", "val"):
+        for number, name in enumerate(("calm", "cross", "glad")):
+            (tmp_path / "own" / split).mkdir(parents=True, exist_ok=True)
+            os.rename(seven / split / str(number), tmp_path / "own" / split / name)
+    assert train.main(quick(tmp_path / "own", tmp_path / "runs", "--epochs", "1")) == 0
+    checkpoint = only_run(tmp_path / "runs") / "best.pt"
+    assert load_checkpoint(checkpoint)["class_names"] == ["calm", "cross", "glad"]
+    capsys.readouterr()
+    assert train.main(["--evaluate", "--checkpoint", str(checkpoint), "--data", str(tmp_path / "own")]) == 0
+    assert set(json.loads(capsys.readouterr().out)["per_class"]) == {"calm", "cross", "glad"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_runs_on_a_gpu_in_bfloat16(data_folder, tmp_path):
+    assert train.main(["--data", str(data_folder), "--output", str(tmp_path), "--init", "scratch", "--epochs", "1", "--device", "cuda"]) == 0
+    assert "bf16" in (only_run(tmp_path) / "train.log").read_text() or not torch.cuda.is_bf16_supported()

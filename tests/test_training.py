@@ -1,0 +1,318 @@
+"""The rooms of models/training; the script is tested in test_train.py."""
+
+from urllib.error import URLError
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from models import vgg16
+from models.checkpoint import make_checkpoint, save_atomically
+from models.expressions import CLASS_NAMES
+from models.training import votes
+from models.training.augmentation import Augmentation
+from models.training.dataset import DatasetError, Split, count_batches, epoch_batches, find_classes, load_split
+from models.training.loop import Recipe, Trainer, TrainingDiverged
+from models.training.metrics import classification_report, expected_calibration_error, fit_temperature
+from models.training.start import StartWeightsError, freeze_blocks, insert_batch_norm, start_network
+from models.training.votes import VOTE_COLUMNS, load_votes
+from models.vgg16 import VGG16
+from models.views import make_input_spec, normalise
+
+SPEC = make_input_spec(32)
+RECIPE = Recipe(
+    epochs=2, batch_size=8, lr=0.01, warmup_epochs=0.5, momentum=0.9, weight_decay=5e-4, label_smoothing=0.1,
+    votes_weight=0.5, ema_decay=0.9, freeze_blocks=0, seed=0, precision="fp32",
+)  # fmt: skip
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """VGG16 with an eighth of its channels, which trains in a moment."""
+    blocks = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
+    for module in (vgg16, votes):
+        monkeypatch.setattr(module, "BLOCKS", blocks)
+
+
+def small_split(count: int = 24) -> Split:
+    torch.manual_seed(0)
+    pictures = torch.randint(0, 256, (count, 40, 40), dtype=torch.uint8)
+    return Split(pictures, torch.arange(count) % 7, [f"0/{i:05d}.jpg" for i in range(count)])
+
+
+def make_trainer(recipe: Recipe = RECIPE, **options) -> Trainer:
+    torch.manual_seed(0)
+    return Trainer(VGG16(), list(CLASS_NAMES), SPEC, Augmentation(32), recipe, **options)
+
+
+# ------------------------------------------------------------------------------------------------------- dataset
+
+
+def test_a_split_is_read_once_as_uint8_with_the_folders_as_labels(data_folder):
+    split = load_split(data_folder, "train", 240, None, list(CLASS_NAMES))
+    assert split.pictures.shape == (56, 240, 240) and split.pictures.dtype == torch.uint8
+    assert split.targets.bincount().tolist() == [8] * 7
+    number = split.names.index(next(name for name in split.names if name.startswith("3/")))
+    on_disk = cv2.imread(str(data_folder / "train" / split.names[number]), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(split.pictures[number].numpy(), on_disk)
+
+
+def test_limit_takes_pictures_of_every_class(data_folder):
+    split = load_split(data_folder, "train", 48, 14, list(CLASS_NAMES))
+    assert len(split) == 14 and split.targets.unique().tolist() == list(range(7))
+
+
+def test_a_missing_folder_says_how_to_make_it(tmp_path):
+    with pytest.raises(DatasetError, match="python preprocess.py fer2013.csv --output"):
+        find_classes(tmp_path)
+
+
+def test_an_unreadable_picture_is_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "1.jpg").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match="1.jpg cannot be read"):
+        load_split(tmp_path, "train", 48, None, find_classes(tmp_path))
+
+
+def test_classes_come_from_folder_names_or_a_list(tmp_path):
+    for name in ("calm", "cross", "glad"):
+        (tmp_path / "named" / "train" / name).mkdir(parents=True)
+    assert find_classes(tmp_path / "named") == ["calm", "cross", "glad"]
+    for number in range(3):
+        (tmp_path / "numbered" / "train" / str(number)).mkdir(parents=True)
+    with pytest.raises(DatasetError, match="0 to 6"):
+        find_classes(tmp_path / "numbered")
+    (tmp_path / "numbered" / "classes.txt").write_text("calm\ncross\nglad\n")
+    assert find_classes(tmp_path / "numbered") == ["calm", "cross", "glad"]
+
+
+@pytest.mark.parametrize("count, world", [(23, 1), (24, 2), (27, 2), (31, 3)])
+def test_processes_together_see_each_picture_once_an_epoch(count, world):
+    shares = [list(epoch_batches(count, 4, epoch=5, seed=1, rank=rank, world=world)) for rank in range(world)]
+    seen = torch.cat([batch for share in shares for batch, _ in share]).tolist()
+    assert len(seen) == len(set(seen)) > count - 2 * world
+    assert {len(share) for share in shares} == {count_batches(count, 4, world)}
+    for batches in zip(*shares):  # each process knows the size of the whole batch
+        assert {size for _, size in batches} == {sum(len(batch) for batch, _ in batches)}
+
+
+def test_each_epoch_has_an_order_of_its_own_and_a_seed_repeats_it():
+    orders = [torch.cat([b for b, _ in epoch_batches(50, 8, epoch, seed)]).tolist() for epoch, seed in ((0, 0), (0, 0), (1, 0), (0, 1))]
+    assert orders[0] == orders[1] and orders[0] != orders[2] and orders[0] != orders[3]
+
+
+# -------------------------------------------------------------------------------------------------- augmentation
+
+
+def test_without_chance_the_crop_is_the_middle_of_the_picture():
+    still = Augmentation(224, flip=0, rotation=0, scale=0, shift=-(1 - 224 / 240) / 2, brightness=0, erasing=0)
+    pictures = torch.randint(0, 256, (2, 240, 240), dtype=torch.uint8)
+    torch.testing.assert_close(still(pictures), pictures[:, 8:-8, 8:-8].float(), atol=0.05, rtol=0)
+
+
+def test_crops_stay_within_the_picture_and_are_mirrored_half_of_the_time():
+    torch.manual_seed(0)
+    ramp = torch.arange(240, dtype=torch.uint8).expand(200, 240, 240)
+    crops = Augmentation(64, rotation=0, scale=0, shift=0, brightness=0, erasing=0)(ramp)
+    rises = crops[:, 0, -1] > crops[:, 0, 0]
+    assert 60 < rises.sum() < 140
+    spans = (crops[:, 0, -1] - crops[:, 0, 0]).abs()
+    assert spans.min() > 217 and spans.max() < 225  # 224 pixels wide, nothing repeated at the edges
+    assert crops.amin((1, 2)).std() > 2  # at different places
+
+
+def test_erasing_covers_the_share_of_pictures_asked_for():
+    torch.manual_seed(0)
+    white = torch.full((400, 48, 48), 255, dtype=torch.uint8)
+    crops = Augmentation(48, brightness=0, erasing=0.25)(white)
+    erased = (crops == 128).float().mean((1, 2))
+    assert 60 < (erased > 0).sum() < 140
+    assert 0.005 < erased[erased > 0].min() and erased.max() < 0.26
+
+
+def test_augmented_values_stay_within_0_and_255():
+    crops = Augmentation(32, brightness=0.9)(torch.randint(0, 256, (64, 40, 40), dtype=torch.uint8))
+    assert crops.min() >= 0 and crops.max() <= 255
+
+
+# ------------------------------------------------------------------------------------------------- start weights
+
+
+def test_batch_norm_put_into_a_plain_vgg16_does_not_change_its_trunk():
+    torch.manual_seed(0)
+    plain = VGG16(batch_norm=False).eval()
+    pictures = torch.randint(0, 256, (16, 48, 48), dtype=torch.uint8)
+    spec = make_input_spec(48)
+    with torch.no_grad():
+        for layer in plain.features:
+            if isinstance(layer, nn.Conv2d):
+                layer.bias.normal_()
+    weights = plain.state_dict()
+    network = VGG16()
+    convolutions = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
+    plain_convolutions = [layer for layer in plain.features if isinstance(layer, nn.Conv2d)]
+    for ours, theirs in zip(convolutions, plain_convolutions):
+        ours.load_state_dict(theirs.state_dict())
+    batch = normalise(pictures.float(), spec)
+    insert_batch_norm(network, batch)
+    network.eval()
+    last_norm = max(i for i, layer in enumerate(network.features) if isinstance(layer, nn.BatchNorm2d))
+    with torch.no_grad():
+        before_last = network.features[:last_norm](batch)
+        torch.testing.assert_close(before_last, plain.features[:-2](batch), atol=1e-3, rtol=1e-3)
+        normalised = network.features[last_norm](before_last)
+    assert normalised.mean((0, 2, 3)).abs().max() < 1e-3
+    assert weights.keys() == plain.state_dict().keys()
+
+
+def test_torchvisions_vgg16_without_batch_norm_is_a_start(tmp_path):
+    torch.manual_seed(0)
+    published = torchvision.models.vgg16(num_classes=5)
+    torch.save(published.state_dict(), tmp_path / "vgg16.pth")
+    network = start_network(
+        str(tmp_path / "vgg16.pth"), head="gap", num_classes=7, pictures=torch.randint(0, 256, (8, 40, 40), dtype=torch.uint8), input_spec=SPEC
+    )
+    assert torch.equal(network.features[40].weight, published.features[28].weight)
+    assert network.features[1].running_mean.abs().sum() > 0
+
+
+def test_a_checkpoint_is_a_start_and_keeps_its_head_where_the_classes_are_as_many(tmp_path):
+    torch.manual_seed(0)
+    before = VGG16(7)
+    save_atomically(tmp_path / "a.pt", make_checkpoint(before, CLASS_NAMES, SPEC, metrics={}, config={}, epoch=1, half=False))
+    options = {"head": "gap", "pictures": torch.zeros(8, 40, 40, dtype=torch.uint8), "input_spec": SPEC}
+    same = start_network(str(tmp_path / "a.pt"), num_classes=7, **options)
+    assert torch.equal(same.classifier[1].weight, before.classifier[1].weight)
+    other = start_network(str(tmp_path / "a.pt"), num_classes=3, **options)
+    assert torch.equal(other.features[0].weight, before.features[0].weight) and other.classifier[1].weight.shape == (3, 512)
+
+
+def test_a_failed_download_names_the_other_choices_and_falls_back_on_nothing(monkeypatch):
+    def no_network(*_, **__):
+        raise URLError("no route")
+
+    monkeypatch.setattr(torchvision.models.VGG16_BN_Weights, "get_state_dict", no_network)
+    with pytest.raises(StartWeightsError, match="--init PATH.*--init scratch"):
+        start_network("imagenet", head="gap", num_classes=7, pictures=torch.zeros(8, 40, 40, dtype=torch.uint8), input_spec=SPEC)
+
+
+@pytest.mark.parametrize("content, message", [(None, "there is no file"), ({"a": torch.zeros(2)}, "no VGG16"),
+                                              ({"features.0.weight": torch.zeros(2)}, "VGG16")])  # fmt: skip
+def test_start_weights_that_are_none_are_refused(tmp_path, content, message):
+    if content is not None:
+        torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(StartWeightsError, match=message):
+        start_network(str(tmp_path / "a.pt"), head="gap", num_classes=7, pictures=torch.zeros(8, 40, 40, dtype=torch.uint8), input_spec=SPEC)
+
+
+def test_frozen_blocks_do_not_change_in_training(narrow):
+    trainer = make_trainer(Recipe(**{**RECIPE.__dict__, "freeze_blocks": 2}))
+    before = {key: value.clone() for key, value in trainer.network.state_dict().items()}
+    trainer.train_one_epoch(small_split())
+    after = trainer.network.state_dict()
+    frozen = [key for key in before if key.startswith("features") and int(key.split(".")[1]) < 14]
+    assert frozen and all(torch.equal(before[key], after[key]) for key in frozen)
+    assert not torch.equal(before["features.14.weight"], after["features.14.weight"])
+    freeze_blocks(trainer.network, 0)
+
+
+# ---------------------------------------------------------------------------------------------------------- loop
+
+
+def test_learning_rate_warms_up_and_falls_to_zero():
+    trainer = make_trainer(Recipe(**{**RECIPE.__dict__, "epochs": 10, "warmup_epochs": 1.0}))
+    rates = [trainer.learning_rate(step, steps_per_epoch=10) for step in range(101)]
+    assert rates[0] < rates[5] < max(rates) == pytest.approx(0.01, rel=0.02)
+    assert rates[55] == pytest.approx(0.005, rel=0.05) and rates[100] == pytest.approx(0, abs=1e-9)
+    assert all(later <= earlier for earlier, later in zip(rates[11:], rates[12:]))
+
+
+def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_bit_for_bit(narrow):
+    split = small_split()
+    unbroken = make_trainer()
+    for _ in range(2):
+        unbroken.train_one_epoch(split)
+        unbroken.progress.start_next_epoch()
+
+    stopped = make_trainer()
+    assert stopped.train_one_epoch(split, lambda progress, _: progress.batch == 2) is False
+    state = stopped.state_dict()
+    resumed = make_trainer()
+    resumed.load_state_dict({**state, "learner": {key: value.clone() for key, value in state["learner"].items()}})
+    torch.manual_seed(999)  # whatever was drawn in between
+    assert resumed.train_one_epoch(split) is True
+    resumed.progress.start_next_epoch()
+    resumed.train_one_epoch(split)
+    for name in ("learner", "average"):
+        for key, value in unbroken.state_dict()[name].items():
+            assert torch.equal(value, resumed.state_dict()[name][key]), key
+
+
+def test_the_average_follows_the_weights_slowly(narrow):
+    trainer = make_trainer()
+    start = trainer.network.classifier[1].weight.clone()
+    trainer.train_one_epoch(small_split())
+    moved = (trainer.network.classifier[1].weight - start).norm()
+    lag = (trainer.network.classifier[1].weight - trainer.average.classifier[1].weight).norm()
+    assert 0 < lag < moved
+
+
+def test_a_loss_that_is_no_number_stops_the_training(narrow):
+    trainer = make_trainer()
+    with torch.no_grad():
+        trainer.network.classifier[1].weight.fill_(float("nan"))
+    with pytest.raises(TrainingDiverged, match="epoch 1"):
+        trainer.train_one_epoch(small_split())
+
+
+def test_votes_train_the_trunk_beside_the_labels(narrow):
+    split = small_split()
+    split.votes = torch.full((24, 10), 0.1)
+    trainer = make_trainer(with_votes=True)
+    before = trainer.learner.vote_head.bias.clone()
+    trainer.train_one_epoch(split)
+    assert not torch.equal(before, trainer.learner.vote_head.bias)
+    assert not any("vote" in key for key in trainer.average.state_dict())
+
+
+def test_votes_are_found_by_the_row_in_the_file_name(tmp_path):
+    lines = [",".join(("Usage", "Image name", *VOTE_COLUMNS))] + [f"Training,x,{row},0,0,0,0,0,0,0,0,10" for row in range(5)]
+    (tmp_path / "votes.csv").write_text("\n".join(lines))
+    votes = load_votes(tmp_path / "votes.csv", ["6/00004.jpg", "0/00000.jpg"])
+    assert votes[:, 0].tolist() == pytest.approx([4 / 14, 0.0])
+    with pytest.raises(DatasetError, match="ten columns"):
+        load_votes(tmp_path / "votes.csv", ["0/00009.jpg"])
+    with pytest.raises(DatasetError, match="there is no file"):
+        load_votes(tmp_path / "absent.csv", [])
+
+
+# ------------------------------------------------------------------------------------------------------- metrics
+
+
+def test_report_is_what_a_hand_computes():
+    probabilities = np.array([[0.8, 0.2, 0.0], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.6, 0.3]])
+    report = classification_report(probabilities, np.array([0, 1, 1, 2]), ["a", "b", "c"])
+    assert report["accuracy"] == 0.5 and report["n"] == 4
+    assert report["balanced_accuracy"] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert report["per_class"]["a"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1}
+    assert report["per_class"]["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert report["macro_f1"] == pytest.approx((2 / 3 + 0.5 + 0) / 3)
+    assert report["confusion_matrix"] == [[1, 0, 0], [1, 1, 0], [0, 1, 0]]
+    assert report["expected_calibration_error"] == pytest.approx((0.2 + 0.3 + 0.6 + 0.6) / 4)
+
+
+def test_calibration_error_is_zero_where_confidence_is_the_share_that_is_right():
+    probabilities = np.tile([[0.75, 0.25]], (4, 1))
+    assert expected_calibration_error(probabilities, np.array([0, 0, 0, 1])) == pytest.approx(0)
+    assert expected_calibration_error(probabilities, np.array([1, 1, 1, 1])) == pytest.approx(0.75)
+
+
+def test_temperature_is_found_on_overconfident_logits():
+    torch.manual_seed(0)
+    honest = torch.randn(4000, 5)
+    targets = torch.distributions.Categorical(logits=honest).sample()
+    assert fit_temperature((honest * 2.5)[None], targets) == pytest.approx(2.5, rel=0.1)

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Train VGG16 on the seven expressions, or evaluate a checkpoint.
+
+    python train.py                                     # data/ → output/train/<time>/, on a GPU if there is one
+    python train.py --input-size 96 --epochs 10         # what a CPU does in some hours
+    python train.py --resume                            # go on with the run that was stopped last
+    python train.py --evaluate --split val --tta flip   # the shipped weights on data/val
+    torchrun --nproc-per-node 4 train.py                # four GPUs
+
+A run folder holds config.json, train.log, metrics.csv (a row an epoch), curves.png, best.pt (the averaged weights
+that did best on val, float16), last.pt (everything, to go on from), confusion_matrix.png and report.json. Epochs
+and settings are chosen on val alone; test, where there is one, is evaluated once, on the weights chosen.
+
+Exit code: 0 done; 1 stopped before the end, --resume goes on; 2 wrong use or something missing.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from models.checkpoint import SHIPPED_CHECKPOINT, CheckpointError, build_network, load_checkpoint
+from models.device import DeviceError, choose_device, choose_precision, keep_freed_memory
+from models.training.augmentation import Augmentation
+from models.training.dataset import PICTURE_SIDE, SPLITS, DatasetError, find_classes, load_split
+from models.training.loop import Recipe, Trainer
+from models.training.metrics import format_report
+from models.training.run import Run, RunError, make_report, report_best, train_epochs
+from models.training.start import StartWeightsError, start_network
+from models.training.votes import load_votes
+from models.training.workers import Workers, join_workers
+from models.vgg16 import HEADS, prepare_for_inference
+from models.views import TTA_MODES, make_input_spec, predict_logits
+
+AUGMENTATION_FLAGS = ("rotation", "scale", "shift", "brightness", "erasing")
+RECIPE_FLAGS = (
+    "epochs", "batch_size", "lr", "warmup_epochs", "momentum", "weight_decay", "label_smoothing", "votes_weight",
+    "ema_decay", "freeze_blocks", "seed",
+)  # fmt: skip
+# What --resume may change of a run; all else stands in its config.json.
+RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Train VGG16 on the seven expressions, or evaluate a checkpoint (--evaluate).",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=Path, default=Path("data"), help="folder made by preprocess.py")
+    data.add_argument("--limit", type=_positive(int), metavar="N", help="use N pictures of each split, to try things out")
+    data.add_argument("--votes", type=Path, metavar="CSV", help="FER+'s fer2013new.csv: how ten people voted, a second target in training")
+
+    model = parser.add_argument_group("model")
+    model.add_argument("--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path")
+    model.add_argument("--head", choices=HEADS, default="gap", help="gap: light, any input size; fc: the classic 4096-4096")
+    # VGG16's own input. Small inputs train many times as fast: the cost goes with the square.
+    model.add_argument("--input-size", type=_size, default=224, metavar="PIXELS", help="side of the crops, 32 or more")
+    model.add_argument("--dropout", type=_share, default=0.5, help="dropout in the head")
+    model.add_argument("--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start")
+
+    optimisation = parser.add_argument_group("optimisation (SGD with Nesterov momentum, cosine schedule)")
+    optimisation.add_argument("--epochs", type=_positive(int), default=40)
+    optimisation.add_argument("--batch-size", type=_positive(int), default=64, help="pictures a step and process")
+    optimisation.add_argument("--lr", type=_positive(float), default=0.01, help="peak learning rate")
+    optimisation.add_argument("--warmup-epochs", type=float, default=0.5, help="epochs of linear warm-up")
+    optimisation.add_argument("--momentum", type=_share, default=0.9)
+    optimisation.add_argument("--weight-decay", type=float, default=5e-4, help="on matrices and kernels only")
+    # FER2013's labels are wrong for about every fourth picture: certainty must not be learned from them.
+    optimisation.add_argument("--label-smoothing", type=_share, default=0.1)
+    optimisation.add_argument("--votes-weight", type=_positive(float), default=0.5, help="of the votes' loss beside the labels'")
+    optimisation.add_argument("--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept")
+
+    augmentation = parser.add_argument_group("augmentation (crop 224/240 and mirror image always)")
+    defaults = Augmentation(size=224)
+    augmentation.add_argument("--rotation", type=float, default=defaults.rotation, help="largest, degrees")
+    augmentation.add_argument("--scale", type=_share, default=defaults.scale, help="largest change of scale")
+    augmentation.add_argument("--shift", type=_share, default=defaults.shift, help="largest shift beyond the crop's")
+    augmentation.add_argument("--brightness", type=_share, default=defaults.brightness, help="largest change of brightness and contrast")
+    augmentation.add_argument("--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle")
+
+    system = parser.add_argument_group("system")
+    system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    system.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    system.add_argument("--seed", type=int, default=0)
+    system.add_argument("--max-minutes", type=_positive(float), metavar="M", help="stop after M minutes; --resume goes on")
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, default=Path("output/train"), help="folder of the run folders")
+    output.add_argument("--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run folder, by default the latest")
+
+    evaluation = parser.add_argument_group("evaluation")
+    evaluation.add_argument("--evaluate", action="store_true", help="evaluate a checkpoint instead of training")
+    evaluation.add_argument("--checkpoint", type=Path, default=SHIPPED_CHECKPOINT, help="the checkpoint to evaluate")
+    evaluation.add_argument("--split", choices=SPLITS, default="val")
+    evaluation.add_argument("--tta", choices=TTA_MODES, default="flip", help="views averaged: the centre, with its mirror image, or ten crops")
+
+    arguments = parser.parse_args(argv)
+    if arguments.resume:
+        _refuse_changes_on_resume(parser, arguments)
+    return arguments
+
+
+def _positive(kind):
+    def parse(text: str):
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    parse.__name__ = kind.__name__
+    return parse
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1, 1 excluded")
+    return value
+
+
+def _size(text: str) -> int:
+    value = int(text)
+    if not 32 <= value <= 1024:
+        raise argparse.ArgumentTypeError(f"{text} is not from 32 to 1024: five poolings need 32 pixels or more")
+    return value
+
+
+def _refuse_changes_on_resume(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    changed = [
+        "--" + name.replace("_", "-")
+        for name, value in vars(arguments).items()
+        if name not in (*RESUME_MAY_CHANGE, "output", "evaluate") and value != parser.get_default(name)
+    ]
+    if changed:
+        parser.error(f"--resume goes on with the run's own settings: leave out {', '.join(changed)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+    try:
+        if arguments.evaluate:
+            return evaluate(arguments)
+        with join_workers(arguments.device) as (workers, device):
+            return train(arguments, workers, device)
+    except (RunError, DatasetError, CheckpointError, StartWeightsError, DeviceError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"train.py: {error}; the last files that were complete are intact", file=sys.stderr)
+        return 1
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Evaluates a checkpoint on a split: a table on stderr, the report as one line of JSON on stdout."""
+    device = choose_device(arguments.device)
+    checkpoint = load_checkpoint(arguments.checkpoint)
+    spec, class_names = checkpoint["input"], checkpoint["class_names"]
+    split = load_split(arguments.data, arguments.split, spec["resize"], arguments.limit, class_names)
+    network = prepare_for_inference(build_network(checkpoint), device, choose_precision(arguments.precision, device))
+    started = time.perf_counter()
+    logits = predict_logits(network, split.pictures, spec, arguments.tta)
+    report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
+    report["seconds"] = round(time.perf_counter() - started, 2)
+    print(format_report(report), file=sys.stderr)
+    print(json.dumps(report))
+    return 0
+
+
+def train(arguments: argparse.Namespace, workers: Workers, device: torch.device) -> int:
+    """Trains, or goes on training, into a run folder."""
+    if arguments.resume:
+        run = Run.resume(arguments.resume, arguments.output, workers)
+    else:
+        find_classes(arguments.data)  # says what is missing before a folder is made
+        run = Run.start(_config(arguments), arguments.output, workers)
+    config, precision = run.config, choose_precision(run.config["precision"], device)
+    if device.type == "cpu":
+        keep_freed_memory()
+
+    data, class_names, spec = Path(config["data"]), find_classes(Path(config["data"])), make_input_spec(config["input_size"])
+    train_split = load_split(data, "train", PICTURE_SIDE, config["limit"], class_names)
+    val_split = load_split(data, "val", spec["resize"], config["limit"], class_names)
+    if config["votes"]:
+        train_split.votes = load_votes(Path(config["votes"]), train_split.names)
+
+    torch.manual_seed(config["seed"])
+    network = start_network(
+        "scratch" if arguments.resume else config["init"],
+        head=config["head"], num_classes=len(class_names), dropout=config["dropout"],
+        pictures=train_split.pictures[:: len(train_split) // 512 + 1], input_spec=spec,
+    )  # fmt: skip
+    trainer = Trainer(
+        network.to(device, memory_format=torch.channels_last), class_names, spec,
+        Augmentation(config["input_size"], **{name: config[name] for name in AUGMENTATION_FLAGS}),
+        Recipe(**{name: config[name] for name in RECIPE_FLAGS}, precision=precision),
+        workers, with_votes=bool(config["votes"]),
+    )  # fmt: skip
+    if arguments.resume:
+        trainer.load_state_dict(run.read_last())
+    run.log(
+        f"{len(train_split)} train and {len(val_split)} val pictures; VGG16-BN, head {config['head']}, "
+        f"input {config['input_size']}, {precision} on {_describe(device, workers)}; "
+        f"epochs {trainer.progress.epoch + 1} to {config['epochs']}, into {run.folder}"
+    )
+    if not train_epochs(run, trainer, train_split.to(device), val_split, arguments.max_minutes):
+        return 1
+    report_best(run, trainer, val_split)
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The flags that say what a run is, as plain values."""
+    elsewhere = ("evaluate", "checkpoint", "split", "tta", "output", *RESUME_MAY_CHANGE)
+    config = {name: value for name, value in vars(arguments).items() if name not in elsewhere}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in config.items()}
+
+
+def _describe(device: torch.device, workers: Workers) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"a CPU, {torch.get_num_threads()} threads"
+    return name if workers.world == 1 else f"{workers.world} processes, each on {name}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
