@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""Read the expressions in pictures.
+
+    python demo_image.py                  # asks for a name: 1, 1.jpg or any path
+    python demo_image.py 1.jpg photo.png  # names in input/, or paths
+    python demo_image.py 1.jpg --json
+
+Each picture's result, boxes at the left and probabilities at the right, is saved as output/<name>-result.jpg.
+
+Exit code: 0 each picture has a face; 1 one has none or cannot be read; 2 wrong use, or nothing could be read.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from models.command_line import (
+    DONE, IN_PART, WRONG_USE, add_detector_arguments, add_model_arguments, face_record, has_display, load_classifier,
+    load_detector, new_parser, script,
+)  # fmt: skip
+from models.errors import UserError
+from models.pictures import PICTURE_SUFFIXES, PictureError, find_pictures, read_picture, write_picture
+
+INPUT = Path("input") if Path("input").is_dir() else Path(__file__).parent / "input"
+
+
+@script
+def main(argv: list[str] | None = None) -> int:
+    parser = new_parser(__doc__)
+    parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="a name in input/ or a path; without one it asks")
+    parser.add_argument("--whole-image", action="store_true", help="the picture is a face crop already: look for no face")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where the results go")
+    output.add_argument("--json", action="store_true", help="print one JSON list instead of sentences")
+    output.add_argument("--show", action="store_true", help="open each result in a window as well")
+    add_detector_arguments(parser)
+    add_model_arguments(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.show and not has_display():
+        raise UserError("--show needs a display and there is none: leave it out, the results are saved as pictures")
+
+    # Importing torch and reading the weights takes seconds: meanwhile a person can type.
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(lambda: (load_classifier(arguments), load_detector(arguments)))
+        answers = []
+        for name in arguments.pictures or ask_for_names():
+            classifier, detector = loading.result()
+            answers.append(answer(name, classifier, detector, arguments, {entry.get("result") for entry in answers}))
+        loading.result()
+    if arguments.json:
+        print(json.dumps(answers, ensure_ascii=False, indent=1))
+    read = [entry for entry in answers if entry["status"] != "unreadable"]
+    if answers and not read:
+        return WRONG_USE
+    return DONE if all(entry["status"] == "ok" for entry in answers) else IN_PART
+
+
+def ask_for_names() -> Iterator[str]:
+    """Names that a person types, until Ctrl-D; or the lines of standard input where it is no terminal."""
+    while True:
+        if sys.stdin.isatty():
+            print("Image name: ", end="", file=sys.stderr, flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            if sys.stdin.isatty():
+                print(file=sys.stderr)
+            return
+        name = line.strip()
+        if not name:
+            continue
+        if find_input(name) is None and sys.stdin.isatty():
+            there = ", ".join(path.name for path in find_pictures(INPUT)) if INPUT.is_dir() else "nothing"
+            print(f"There is no picture {name}. In {INPUT.name}/ there is: {there}", file=sys.stderr)
+            continue
+        yield name
+
+
+def find_input(name: str) -> Path | None:
+    """The picture that a name means: a path, or a file in input/, with or without its extension."""
+    places = [Path(name).expanduser(), INPUT / name]
+    for place in places:
+        if place.is_file():
+            return place
+    for place in places:
+        for suffix in sorted(PICTURE_SUFFIXES):
+            if place.name and place.with_name(place.name + suffix).is_file():
+                return place.with_name(place.name + suffix)
+    return None
+
+
+def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: set[str | None]) -> dict[str, Any]:
+    """Analyzes one picture, saves its result and says what was found; returns it as plain values."""
+    from models.drawing import result_picture
+
+    say = (lambda *_: None) if arguments.json else print
+    path = find_input(name)
+    try:
+        if path is None:
+            raise PictureError("there is no such picture, neither as a path nor in input/")
+        picture = read_picture(path)
+    except PictureError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return {"file": name, "status": "unreadable", "reason": str(error), "faces": []}
+
+    faces = classifier.analyze(picture, detector, arguments.whole_image)
+    say(path)
+    for number, face in enumerate(faces, start=1):
+        x, y, width, height = face.box
+        say(f"  face {number}: {face.label} {face.confidence:.1%}  (at {x}, {y}, {width}×{height} pixels)")
+    if not faces:
+        say("  no face found: try another --detector, or --whole-image if the picture is a face crop already")
+
+    result = arguments.output / f"{path.stem}-result.jpg"
+    if str(result) in written:  # of two pictures that differ in their extension alone
+        result = result.with_name(f"{path.name}-result.jpg")
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    drawn = result_picture(picture, faces, classifier.class_names)
+    write_picture(result, drawn)
+    say(f"  wrote {result}")
+    if arguments.show:
+        show(drawn, path.name)
+    records = [face_record(face, classifier.class_names) for face in faces]
+    return {"file": str(path), "status": "ok" if faces else "no-face", "faces": records, "result": str(result)}
+
+
+def show(picture: Any, title: str) -> None:
+    """Shows an RGB picture in a window until a key is pressed or the window is closed."""
+    import cv2
+
+    cv2.imshow(title, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    try:
+        while cv2.waitKey(100) < 0 and cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1:
+            pass
+        cv2.destroyWindow(title)
+    except cv2.error:  # Qt's way to say that the last window was closed
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

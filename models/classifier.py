@@ -1,0 +1,139 @@
+"""From pictures to expressions: what the demos call, and any other program.
+
+    from models import ExpressionClassifier, read_picture
+
+    classifier = ExpressionClassifier.load()
+    for face in classifier.analyze(read_picture("input/1.jpg")):
+        print(face.label, f"{face.confidence:.0%}", face.box)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
+from models.device import choose_device, choose_precision
+from models.faces import face_crop, make_detector
+from models.vgg16 import VGG16, prepare_for_inference
+from models.views import average_views, predict_logits, to_grey_squares
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face in a picture and what it expresses.
+
+    Attributes:
+        box: x, y, width, height, whole pixels within the picture.
+        detector_score: The detector's own confidence; its scale differs between detectors.
+        label: The most probable expression.
+        probabilities: float32 `[C]`, in the order of the classifier's `class_names`, summing to 1.
+    """
+
+    box: tuple[int, int, int, int]
+    detector_score: float
+    label: str
+    probabilities: np.ndarray
+
+    @property
+    def confidence(self) -> float:
+        """The label's probability."""
+        return float(self.probabilities.max())
+
+
+class ExpressionClassifier:
+    """A trained network together with all it needs to answer about a picture. Made by `load`.
+
+    Attributes:
+        class_names: Expressions, in the order of the probabilities.
+        device, precision: What it computes on and in.
+    """
+
+    def __init__(self, network: VGG16, checkpoint: dict[str, Any], device: torch.device, precision: str, tta: str):
+        self.class_names: list[str] = checkpoint["class_names"]
+        self.device = device
+        self.precision = precision
+        self._tta = tta
+        self._input_spec = checkpoint["input"]
+        self._temperature = checkpoint["temperature"]
+        self._network = prepare_for_inference(network, device, precision)
+        self._detector: Any = None
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | Path | None = None, device: str = "auto", precision: str = "auto", tta: str = "flip"
+    ) -> "ExpressionClassifier":
+        """Reads a checkpoint and gets its network ready.
+
+        Args:
+            checkpoint: A `.pt` file that train.py wrote; by default the weights that the project ships.
+            device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+            precision: `auto`, `fp32` or `bf16`.
+            tta: Views averaged for an answer: `none`, `flip` (the face and its mirror image) or `ten`.
+
+        Raises:
+            CheckpointError: The file is not a checkpoint.
+            DeviceError: The device is not to be had.
+        """
+        content = load_checkpoint(checkpoint or SHIPPED_CHECKPOINT)
+        chosen = choose_device(device)
+        return cls(build_network(content), content, chosen, choose_precision(precision, chosen), tta)
+
+    def classify(self, faces: Sequence[np.ndarray], batch_size: int = 32) -> np.ndarray:
+        """Probabilities of the expressions of face crops.
+
+        Args:
+            faces: Grey `[H, W]` or RGB `[H, W, 3]` uint8 crops of any size, framed like FER2013's: from the
+                brows or a little above to the chin.
+            batch_size: Faces that go through the network together.
+
+        Returns:
+            float32 `[N, C]`; each row sums to 1.
+        """
+        if not len(faces):
+            return np.empty((0, len(self.class_names)), np.float32)
+        grey = to_grey_squares(faces, self._input_spec["resize"])
+        logits = predict_logits(self._network, grey, self._input_spec, self._tta, batch_size)
+        return average_views(logits, self._temperature).numpy()
+
+    def analyze(self, picture: np.ndarray, detector: Any = None, whole_image: bool = False) -> list[Face]:
+        """Finds the faces of a picture and reads their expressions.
+
+        Args:
+            picture: RGB uint8 `[H, W, 3]`.
+            detector: From `faces.make_detector`; by default the one called `auto`, made at the first call.
+            whole_image: The picture is a face crop already: classify it as it is.
+
+        Returns:
+            The faces, largest first; none where none is found.
+        """
+        height, width = picture.shape[:2]
+        if whole_image:
+            boxes, scores, crops = [(0, 0, width, height)], [1.0], [picture]
+        else:
+            if detector is None:
+                detector = self._detector = self._detector or make_detector()
+            detections = detector.detect(picture)
+            boxes = [_within(detection.box, width, height) for detection in detections]
+            scores = [detection.score for detection in detections]
+            crops = [face_crop(picture, detection) for detection in detections]
+        return self.make_faces(boxes, scores, self.classify(crops))
+
+    def make_faces(
+        self, boxes: Sequence[tuple[int, int, int, int]], scores: Sequence[float], probabilities: np.ndarray
+    ) -> list[Face]:
+        """Puts boxes, detector scores and probabilities `[N, C]` together, for whoever detects and classifies apart."""
+        return [
+            Face(box, score, self.class_names[int(row.argmax())], row)
+            for box, score, row in zip(boxes, scores, probabilities, strict=True)
+        ]
+
+
+def _within(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
+    """The box in whole pixels, cut at the picture's edges."""
+    x, y, box_width, box_height = box
+    left, top = max(round(x), 0), max(round(y), 0)
+    return left, top, min(round(x + box_width), width) - left, min(round(y + box_height), height) - top

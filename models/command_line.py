@@ -1,0 +1,139 @@
+"""What the scripts share: flags, how a script ends, and the messages on the way there.
+
+    @script
+    def main(argv=None):
+        parser = new_parser(__doc__)
+        add_model_arguments(parser)
+        ...
+"""
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from models.classifier import ExpressionClassifier
+
+DONE, IN_PART, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+def script(main: Callable[..., int]) -> Callable[..., int]:
+    """Makes `main(argv=None)` end as every script of this project ends: with a code, and a sentence on stderr.
+
+    0 done; 1 done in part, or nothing found; 2 wrong use or something missing; 130 Ctrl-C.
+    """
+
+    @functools.wraps(main)
+    def run(argv: list[str] | None = None) -> int:
+        name = Path(main.__code__.co_filename).name
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # file names may hold what the terminal's encoding cannot show
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            code = main(argv)
+            sys.stdout.flush()
+            return code
+        except UserError as error:
+            message, code = str(error), WRONG_USE
+        except ImportError as error:
+            message, code = _missing_package(error), WRONG_USE
+        except BrokenPipeError:  # `… | head` has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
+        except OSError as error:
+            message, code = f"{error}; what was complete before is intact", IN_PART
+        except KeyboardInterrupt:
+            message, code = "stopped", INTERRUPTED
+        print(f"{name}: {message}", file=sys.stderr)
+        return code
+
+    return run
+
+
+def new_parser(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser whose help opens with the script's own documentation and shows the defaults."""
+    return argparse.ArgumentParser(description=documentation, formatter_class=_HelpFormatter)
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, argparse.SUPPRESS) or not action.option_strings:
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights that train.py wrote, instead of the shipped ones")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="what to multiply in")
+    group.add_argument("--tta", choices=("none", "flip", "ten"), default="flip", help="views averaged for an answer: the face, with its mirror image, or ten crops")
+
+
+def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("faces")
+    group.add_argument("--detector", choices=("auto", "haar", "mtcnn", "yunet"), default="auto", help="how faces are found")
+    group.add_argument("--detector-model", type=Path, metavar="FILE", help="the YuNet model, for --detector yunet")
+    group.add_argument("--max-faces", type=positive(int), metavar="N", help="take the N largest faces of a picture")
+    group.add_argument("--min-face", type=positive(int), metavar="PIXELS", help="leave out smaller faces")
+
+
+def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
+    """The classifier that the network's flags ask for; imports torch."""
+    from models.classifier import ExpressionClassifier
+
+    return ExpressionClassifier.load(arguments.checkpoint, arguments.device, arguments.precision, arguments.tta)
+
+
+def load_detector(arguments: argparse.Namespace) -> Any:
+    """The face detector that the faces' flags ask for."""
+    from models.faces import make_detector
+
+    chosen = {"min_face": arguments.min_face, "max_faces": arguments.max_faces}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return make_detector(arguments.detector, arguments.detector_model, **given)
+
+
+def positive(kind: type) -> Callable[[str], Any]:
+    """An argument's type: a number of this kind above 0."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    parse.__name__ = kind.__name__  # argparse names it when the text is no number
+    return parse
+
+
+def face_record(face: Any, class_names: list[str]) -> dict[str, Any]:
+    """A face as plain values, as `--json` prints it."""
+    return {
+        "box": list(face.box),
+        "detector_score": round(face.detector_score, 4),
+        "expression": face.label,
+        "confidence": round(face.confidence, 4),
+        "probabilities": {name: round(float(value), 4) for name, value in zip(class_names, face.probabilities, strict=True)},
+    }
+
+
+def has_display() -> bool:
+    """Whether a window can be opened. OpenCV's window library ends the process where there is no display."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _missing_package(error: ImportError) -> str:
+    text = str(error)
+    if ".so" in text and error.name in ("cv2", None):
+        return (
+            f"OpenCV lacks a library of the system ({text}): on Debian and Ubuntu `apt-get install libgl1 libglib2.0-0` "
+            "brings it, or put opencv-python-headless, which needs none, in opencv-python's place"
+        )
+    return f"{text}: install what the project needs with `python -m pip install -r requirements.txt`"

@@ -1,0 +1,293 @@
+"""Boxes, labels, bars, result pictures and plots.
+
+    picture = annotate(picture, faces)                              # boxes and labels, the picture's own size
+    result = result_picture(picture, faces, classifier.class_names)  # the same at the left, bars at the right
+
+Pictures are drawn with Pillow and its own font, the same on every system. Matplotlib is imported only when a
+plot is made: importing it takes half a second.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from models.expressions import class_colour
+
+if TYPE_CHECKING:
+    from models.classifier import Face
+    from models.vgg16 import VGG16
+
+INK, FAINT_INK, PAPER, TRACK = (34, 34, 34), (110, 110, 110), (255, 255, 255), (236, 236, 236)
+PICTURE_AREA = (880, 640)  # of a result picture: the most that the annotated picture takes, width and height
+SMALLEST_SIDE = 320  # a small picture is enlarged until its longer side has this, so that its labels can be read
+PANEL_WIDTH, MARGIN = 330, 20
+MOST_PANELS = 4
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def annotate(picture: np.ndarray, faces: Sequence["Face"], numbered: bool = False) -> np.ndarray:
+    """A copy of the picture with a box and a label with its probability for each face.
+
+    Args:
+        picture: RGB uint8 `[H, W, 3]`.
+        faces: In the order in which they matter: where labels would overlap, a later one gives way.
+        numbered: Begin each label with the face's number, from 1.
+
+    Returns:
+        RGB uint8 `[H, W, 3]`.
+    """
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    height, width = picture.shape[:2]
+    line = max(2, round(min(height, width) / 220))
+    for face in faces:
+        x, y, box_width, box_height = face.box
+        corners = (x, y, x + box_width - 1, y + box_height - 1)
+        # A dark rim around the coloured line keeps it visible on any background.
+        draw.rectangle(_grown(corners, line // 2 + 1), outline=INK, width=line + 2)
+        draw.rectangle(corners, outline=class_colour(face.label), width=line)
+    taken: list[Box] = []
+    for number, face in enumerate(faces, start=1):
+        text = f"{face.label} {face.confidence:.0%}"
+        taken.append(_draw_label(draw, f"{number}  {text}" if numbered else text, face, (width, height), taken))
+    return np.asarray(image)
+
+
+def result_picture(picture: np.ndarray, faces: Sequence["Face"], class_names: Sequence[str]) -> np.ndarray:
+    """The annotated picture at the left, the probabilities of up to four faces as bars at the right.
+
+    Args:
+        picture: RGB uint8 `[H, W, 3]`, of any size; it is scaled to fit.
+        faces: Largest first; none is shown as such.
+        class_names: What the probabilities stand for.
+
+    Returns:
+        RGB uint8, at most 1,640 pixels wide.
+    """
+    scale = _display_scale(picture)
+    shown = _resized(picture, scale)
+    annotated = annotate(shown, [_scaled(face, scale, shown) for face in faces], numbered=len(faces) > 1)
+    panels = min(len(faces), MOST_PANELS) or 1
+    columns = 2 if panels > 2 else 1
+    rows = -(-panels // columns)
+    panel_height = 76 + 30 * max(len(class_names), 3)
+    right = columns * (PANEL_WIDTH + MARGIN)
+    height = max(annotated.shape[0], rows * panel_height + (rows - 1) * MARGIN) + 2 * MARGIN
+    canvas = Image.new("RGB", (annotated.shape[1] + 2 * MARGIN + right, height), PAPER)
+    canvas.paste(Image.fromarray(annotated), (MARGIN, (height - annotated.shape[0]) // 2))
+    draw = ImageDraw.Draw(canvas)
+    left = annotated.shape[1] + 2 * MARGIN
+    top = (height - rows * panel_height - (rows - 1) * MARGIN) // 2
+    if not faces:
+        draw.text((left, height // 2), "No face found", fill=FAINT_INK, font=font(24), anchor="lm")
+    for index, face in enumerate(faces[:MOST_PANELS]):
+        place = (left + index % columns * (PANEL_WIDTH + MARGIN), top + index // columns * (panel_height + MARGIN))
+        title = f"{index + 1}  {face.label}" if len(faces) > 1 else face.label
+        draw_bars(draw, place, PANEL_WIDTH, title, face, class_names)
+    if len(faces) > MOST_PANELS:
+        rest = f"the {MOST_PANELS} largest of {len(faces)} faces"
+        draw.text((canvas.width - MARGIN, height - 4), rest, fill=FAINT_INK, font=font(13), anchor="rs")
+    return np.asarray(canvas)
+
+
+def draw_bars(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], width: int, title: str, face: "Face", class_names: Sequence[str]
+) -> None:
+    """A panel with a title and a bar a class, its top left corner at `place`."""
+    left, top = place
+    draw.text((left, top), _shortened(title, font(26), width), fill=INK, font=font(26))
+    draw.text((left, top + 34), f"{face.confidence:.0%} sure", fill=FAINT_INK, font=font(16))
+    names_width = min(max(font(16).getlength(name) for name in class_names), width * 0.45)
+    bar_left, bar_right = left + names_width + 10, left + width - 48
+    for row, (name, probability) in enumerate(zip(class_names, face.probabilities, strict=True)):
+        middle = top + 76 + 30 * row + 11
+        is_answer = name == face.label
+        draw.text((bar_left - 10, middle), _shortened(name, font(16), names_width), fill=INK, font=font(16), anchor="rm")
+        draw.rounded_rectangle((bar_left, middle - 9, bar_right, middle + 9), 4, fill=TRACK)
+        filled = (bar_right - bar_left) * float(probability)
+        if filled >= 1:
+            colour = class_colour(name, row)
+            draw.rounded_rectangle((bar_left, middle - 9, bar_left + filled, middle + 9), min(4, filled / 2), fill=colour)
+        ink = INK if is_answer else FAINT_INK
+        draw.text((left + width, middle), f"{probability:.0%}", fill=ink, font=font(16), anchor="rm")
+
+
+@lru_cache(maxsize=64)
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The one font that everything is drawn in, Pillow's own."""
+    return ImageFont.load_default(size)  # type: ignore[return-value]
+
+
+def _draw_label(
+    draw: ImageDraw.ImageDraw, text: str, face: "Face", picture_size: tuple[int, int], taken: Sequence[Box]
+) -> Box:
+    """Draws a label where it covers no other: above the face, below it, or within; returns the place it took."""
+    width, height = picture_size
+    size = int(np.clip(min(width, height) / 26, 11, 40))
+    while size > 7 and font(size).getlength(text) > width - 8:
+        size -= 1
+    pad = max(3, size // 4)
+    label_width, label_height = font(size).getlength(text) + 2 * pad, size + 2 * pad
+    x, y, box_width, box_height = face.box
+    left = float(np.clip(x, 0, max(width - label_width, 0)))
+    tops = [y - label_height, y + box_height, y, y + box_height - label_height]
+    places: list[Box] = [(left, top, left + label_width, top + label_height) for top in tops]
+    inside = [place for place in places if place[1] >= 0 and place[3] <= height] or [
+        (left, 0.0, left + label_width, float(label_height))
+    ]
+    place = next((place for place in inside if not any(_overlap(place, other) for other in taken)), inside[0])
+    colour = class_colour(face.label)
+    draw.rounded_rectangle(place, pad, fill=colour)
+    ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
+    draw.text((place[0] + pad, (place[1] + place[3]) / 2), text, fill=ink, font=font(size), anchor="lm")
+    return place
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _grown(box: Box, pixels: int) -> Box:
+    return box[0] - pixels, box[1] - pixels, box[2] + pixels, box[3] + pixels
+
+
+def _display_scale(picture: np.ndarray) -> float:
+    height, width = picture.shape[:2]
+    fits = min(PICTURE_AREA[0] / width, PICTURE_AREA[1] / height)
+    return min(fits, max(1.0, SMALLEST_SIDE / max(height, width)))
+
+
+def _resized(picture: np.ndarray, scale: float) -> np.ndarray:
+    if scale == 1:
+        return picture
+    size = max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def _scaled(face: "Face", scale: float, picture: np.ndarray) -> "Face":
+    x, y, width, height = (round(value * scale) for value in face.box)
+    return replace(face, box=(x, y, max(min(width, picture.shape[1] - x), 1), max(min(height, picture.shape[0] - y), 1)))
+
+
+def _shortened(text: str, face: ImageFont.FreeTypeFont, width: float) -> str:
+    """The text, cut with an ellipsis where it is wider than `width`."""
+    if face.getlength(text) <= width:
+        return text
+    while text and face.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
+    """Loss and accuracy over the epochs, from the rows of metrics.csv, as a PNG."""
+    figure, (loss, accuracy) = _new_figure(1, 2, width=10, height=4)
+    epochs = [int(row["epoch"]) for row in rows]
+    for axis, name, scale in ((loss, "loss", 1), (accuracy, "accuracy", 100)):
+        for split, colour in (("train", "#56B4E9"), ("val", "#D55E00")):
+            values = [float(row[f"{split}_{name}"]) * scale for row in rows]
+            axis.plot(epochs, values, color=colour, label=split, marker="o", markersize=3)
+        axis.set_xlabel("epoch")
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+    loss.set_title("loss")
+    accuracy.set_title("accuracy, %")
+    figure.savefig(path)
+
+
+def plot_confusion_matrix(report: dict[str, Any], path: Path) -> None:
+    """The confusion matrix of a report, each row in percent of its true class, as a PNG."""
+    names = list(report["per_class"])
+    counts = np.array(report["confusion_matrix"], float)
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    figure, axis = _new_figure(1, 1, width=6.5, height=5.6)
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for row, column in np.ndindex(shares.shape):
+        colour = "white" if shares[row, column] > 55 else "#222222"
+        axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", color=colour)
+    axis.set_xticks(range(len(names)), names, rotation=40, ha="right")
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xlabel("answer")
+    axis.set_ylabel("label")
+    axis.set_title(f"{report['split']}, {report['n']} pictures, accuracy {report['accuracy']:.1%}; each row in %")
+    figure.savefig(path)
+
+
+def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: Path) -> None:
+    """The network as blocks, one a convolution or pooling, drawn from the shapes that its own layers give.
+
+    A block's height and depth stand for the map's side, its width for its channels (both on a gentle scale).
+    """
+    import torch
+    from matplotlib.patches import Polygon
+
+    shapes: list[tuple[str, int, int]] = []  # kind, channels, side
+    maps = torch.zeros(1, 3, size, size)
+    with torch.no_grad():
+        for layer in network.features:
+            maps = layer(maps)
+            if isinstance(layer, (torch.nn.Conv2d, torch.nn.MaxPool2d)):
+                shapes.append((type(layer).__name__, maps.shape[1], maps.shape[2]))
+
+    figure, axis = _new_figure(1, 1, width=12, height=4.8)
+    x = 0.0
+
+    def block(height: float, width: float, colour: str, below: str = "") -> None:
+        nonlocal x
+        lean, half = height * 0.35, height / 2
+        front = [(x, -half), (x + width, -half), (x + width, half), (x, half)]
+        top = [(x, half), (x + width, half), (x + width + lean, half + lean), (x + lean, half + lean)]
+        side = [(x + width, -half), (x + width, half), (x + width + lean, half + lean), (x + width + lean, -half + lean)]
+        for corners, light in ((side, 0.75), (top, 0.9), (front, 1.0)):
+            axis.add_patch(Polygon(corners, closed=True, facecolor=_shade(colour, light), edgecolor="white", linewidth=0.8))
+        axis.text(x + width / 2, -half - 0.12, below, ha="center", va="top", fontsize=9, color="#222222", linespacing=1.3)
+        x += width
+
+    before = 0
+    for index, (kind, channels, side) in enumerate(shapes):
+        height, is_pooling = side**0.5 / 4, kind == "MaxPool2d"
+        if not is_pooling and side != before:
+            x += 1.0 if index else 0.0
+            before = side
+        last_of_size = index + 1 == len(shapes) or shapes[index + 1][2] != side or shapes[index + 1][0] == "MaxPool2d"
+        note = f"{channels} maps\n{side}×{side}" if last_of_size and not is_pooling else ""
+        block(height, 0.08 if is_pooling else 0.16 + channels / 1300, "#D55E00" if is_pooling else "#56B4E9", note)
+    for layer in network.classifier:
+        if isinstance(layer, torch.nn.Linear):
+            x += 1.1
+            block(layer.out_features**0.5 / 30 + 0.5, 0.2, "#009E73", f"linear\n{layer.in_features} → {layer.out_features}")
+    for number, name in enumerate(class_names):
+        axis.text(x + 0.6, 0.3 * (len(class_names) / 2 - number - 0.5), name, va="center", fontsize=9, color="#222222")
+    with_norm = " + BatchNorm" if network.batch_norm else ""
+    for colour, text in (
+        ("#56B4E9", f"3×3 convolution{with_norm} + ReLU"), ("#D55E00", "2×2 max pooling"), ("#009E73", "global average pooling + linear" if network.head == "gap" else "linear"),
+    ):  # fmt: skip
+        axis.add_patch(Polygon([(0, 0), (0, 0), (0, 0)], facecolor=colour, label=text))
+    axis.legend(loc="upper right", frameon=False, fontsize=9)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    axis.set_title(f"VGG16 on a grey face of {size}×{size} pixels: {parameters / 1e6:.1f} million parameters", fontsize=11)
+    axis.set_xlim(-0.4, x + 2.2)
+    axis.set_ylim(-2.3, 2.6)
+    axis.set_aspect("equal")
+    axis.axis("off")
+    figure.savefig(path)
+
+
+def _shade(colour: str, light: float) -> tuple[float, ...]:
+    return tuple(int(colour[i : i + 2], 16) / 255 * light for i in (1, 3, 5))
+
+
+def _new_figure(rows: int, columns: int, width: float, height: float):
+    """A figure that needs no display and is not known to pyplot, so that nothing has to be closed."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns)

@@ -1,0 +1,77 @@
+import argparse
+import os
+import subprocess
+import sys
+
+import pytest
+
+from models import command_line
+from models.command_line import add_detector_arguments, add_model_arguments, new_parser, positive, script
+from models.errors import UserError
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("error, code, message", [
+    (UserError("no data: make it"), 2, "no data: make it"),
+    (OSError(28, "No space left on device"), 1, "No space left on device"),
+    (KeyboardInterrupt(), 130, "stopped"),
+    (ImportError("No module named 'cv2'", name="cv2"), 2, "pip install -r requirements.txt"),
+    (ImportError("libGL.so.1: cannot open shared object file: No such file or directory"), 2, "libgl1"),
+])  # fmt: skip
+def test_what_goes_wrong_ends_in_one_sentence_and_a_code(error, code, message, capsys):
+    @script
+    def main(argv=None):
+        raise error
+
+    assert main([]) == code
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("test_command_line.py: ") and len(said.splitlines()) == 1
+
+
+def test_an_error_of_the_programs_own_is_not_hidden():
+    @script
+    def main(argv=None):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main([])
+
+
+def test_a_closed_pipe_ends_quietly():
+    code = "from models.command_line import script\n@script\ndef main(argv=None):\n  print('x\\n' * 100_000)\n  return 0\nmain()"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0
+    process.stderr.close()
+
+
+def test_names_that_the_terminal_cannot_show_are_printed_escaped():
+    code = "from models.command_line import script\n@script\ndef main(argv=None):\n  print('a\\udcff.jpg ☺')\n  return 0\nmain()"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
+    )
+    assert result.returncode == 0 and rb"a\udcff.jpg \u263a" in result.stdout
+
+
+def test_help_shows_defaults_once_and_only_where_there_is_one():
+    parser = new_parser("What it does.")
+    add_model_arguments(parser)
+    add_detector_arguments(parser)
+    text = parser.format_help()
+    assert "(default: flip)" in text and "None" not in text
+
+
+def test_numbers_are_checked():
+    assert positive(int)("3") == 3
+    with pytest.raises(argparse.ArgumentTypeError, match="not above 0"):
+        positive(float)("-1")
+
+
+def test_a_display_is_known_by_its_variable(monkeypatch):
+    monkeypatch.setattr(command_line.sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    assert not command_line.has_display()
+    monkeypatch.setenv("DISPLAY", ":1")
+    assert command_line.has_display()

@@ -1,0 +1,121 @@
+import io
+import json
+import os
+import shutil
+import sys
+
+import pytest
+
+import demo_image
+from models.pictures import read_picture
+from tests.conftest import ROOT, run_script
+
+
+@pytest.fixture(autouse=True)
+def in_the_projects_folder(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_name_without_extension_or_a_path_is_labelled_and_drawn(tmp_path, capsys):
+    shutil.copy(ROOT / "input" / "4.jpg", tmp_path / "my photo.jpg")
+    assert demo_image.main(["1", str(tmp_path / "my photo.jpg"), "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert said.count("face 1: Happy") == 2
+    for name in ("1-result.jpg", "my photo-result.jpg"):
+        assert str(tmp_path / "out" / name) in said
+        assert read_picture(tmp_path / "out" / name).shape[1] > 600
+
+
+def test_json_is_one_list_with_all_probabilities(tmp_path, capsys):
+    assert demo_image.main(["1.jpg", "5.jpg", "--json", "--output", str(tmp_path)]) == 1
+    first, second = json.loads(capsys.readouterr().out)
+    (face,) = first["faces"]
+    assert face["expression"] == "Happy" and face["probabilities"]["Happy"] == face["confidence"]
+    assert list(face["probabilities"]) == ["Angry", "Disgusted", "Fearful", "Happy", "Sad", "Surprised", "Neutral"]
+    assert sum(face["probabilities"].values()) == pytest.approx(1, abs=0.01)
+    assert second["status"] == "no-face" and second["faces"] == []
+
+
+def test_no_face_is_said_and_not_guessed(tmp_path, capsys):
+    assert demo_image.main(["5.jpg", "--output", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "no face found" in said and "--whole-image" in said and "face 1" not in said
+    assert (tmp_path / "5-result.jpg").exists()
+
+
+def test_whole_image_answers_without_looking_for_a_face(tmp_path, capsys):
+    assert demo_image.main(["5.jpg", "--whole-image", "--output", str(tmp_path)]) == 0
+    assert "face 1:" in capsys.readouterr().out
+
+
+def test_an_unreadable_picture_does_not_stop_the_others(tmp_path, capsys):
+    (tmp_path / "broken.jpg").write_bytes((ROOT / "input" / "1.jpg").read_bytes()[:5000])
+    assert demo_image.main([str(tmp_path / "broken.jpg"), "absent", "1", "--output", str(tmp_path)]) == 1
+    captured = capsys.readouterr()
+    assert "face 1: Happy" in captured.out
+    assert len(captured.err.strip().splitlines()) == 2 and "absent: there is no such picture" in captured.err
+
+
+def test_nothing_readable_is_wrong_use(tmp_path):
+    assert demo_image.main(["absent", "--output", str(tmp_path)]) == 2
+
+
+def test_pictures_that_differ_in_their_extension_alone_both_get_a_result(tmp_path):
+    shutil.copy(ROOT / "input" / "4.jpg", tmp_path / "a.jpg")
+    shutil.copy(ROOT / "input" / "5.jpg", tmp_path / "a.jpeg")
+    demo_image.main([str(tmp_path / "a.jpg"), str(tmp_path / "a.jpeg"), "--output", str(tmp_path / "out")])
+    assert sorted(os.listdir(tmp_path / "out")) == ["a-result.jpg", "a.jpeg-result.jpg"]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_it_asks_lists_what_is_there_on_a_wrong_name_and_leaves_on_ctrl_d(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", Terminal("11\n\n1\n"))
+    assert demo_image.main(["--output", str(tmp_path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err.count("Image name: ") == 4
+    assert "There is no picture 11. In input/ there is: 1.jpg, 2.jpg, 3.jpg, 4.jpg, 5.jpg" in captured.err
+    assert captured.out.count("face 1: Happy") == 1
+
+
+def test_names_are_read_from_a_pipe_without_asking(tmp_path):
+    result = run_script("demo_image.py", "--output", tmp_path, input="1.jpg\n4\n")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("Happy") == 2 and "Image name" not in result.stderr
+
+
+def test_leaving_at_once_is_quiet(tmp_path):
+    result = run_script("demo_image.py", "--output", tmp_path, input="")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_show_without_a_display_is_a_sentence(capsys, monkeypatch):
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert demo_image.main(["1", "--show"]) == 2
+    assert "needs a display" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_a_sentence(tmp_path, capsys, monkeypatch):
+    def full(path, picture):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demo_image, "write_picture", full)
+    assert demo_image.main(["1", "--output", str(tmp_path)]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_help_is_quick_since_it_imports_no_torch():
+    result = run_script("-X", "importtime", "demo_image.py", "--help")
+    assert result.returncode == 0 and "python demo_image.py 1.jpg" in result.stdout
+    assert not any(line.rstrip().endswith(" torch") for line in result.stderr.splitlines())
+
+
+def test_another_checkpoint_brings_its_own_classes(untrained_checkpoint, tmp_path, capsys):
+    assert demo_image.main(["1", "--checkpoint", str(untrained_checkpoint), "--output", str(tmp_path)]) == 0
+    assert demo_image.main(["1", "--checkpoint", str(tmp_path / "absent.pt"), "--output", str(tmp_path)]) == 2
+    assert "there is no file" in capsys.readouterr().err
