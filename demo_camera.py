@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+"""Read the expressions in front of a camera, in a video file or in a stream.
+
+    python demo_camera.py                                      # the first camera, in a window
+    python demo_camera.py --source film.mp4                    # a video at its own speed, in a window
+    python demo_camera.py --source film.mp4 --no-window --record annotated.mp4 --log log.csv --timeline log.png
+
+Without a window every frame of a video file is annotated, as fast as it goes; else the newest frame counts.
+In the window: SPACE saves the face and the annotated frame, r starts and stops recording, h hides the help, q or
+Esc quits.
+
+Exit code: 0 done; 1 the camera vanished, the disk ran full, a film was stopped or has no face; 2 wrong use, or
+nothing to see.
+"""
+
+import argparse
+import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.command_line import (
+    DONE,
+    IN_PART,
+    add_detector_arguments,
+    add_model_arguments,
+    load_classifier,
+    new_parser,
+    positive,
+    script,
+)
+from models.errors import UserError
+
+if TYPE_CHECKING:
+    from models.faces import FaceDetector
+    from models.live.session import Session
+    from models.live.sources import Source
+
+
+@script
+def main(argv: list[str] | None = None) -> int:
+    arguments = parse_arguments(argv)
+
+    # What may be missing is looked for first: the network and torch, imported below, take seconds.
+    from models.live.recording import refuse_existing
+    from models.live.sources import Source
+    from models.live.window import check_display
+
+    refuse_existing(arguments.record, arguments.log, arguments.timeline)
+    with Source(arguments.source, arguments.width, arguments.height, arguments.fps, arguments.mirror) as source:
+        if arguments.window:
+            check_display()
+        session = run(arguments, source)
+    if arguments.timeline:
+        draw(arguments, session)
+    return report(session)
+
+
+def run(arguments: argparse.Namespace, source: "Source") -> "Session":
+    """Shows or annotates a source; returns how it went."""
+    from models.live.analysis import Analyzer, leave_a_core_for_the_display
+    from models.live.session import Session, annotate_film
+    from models.live.view import watch
+
+    is_live = arguments.window or not source.is_film
+    if is_live:
+        leave_a_core_for_the_display()
+    analyzer = Analyzer(load_classifier(arguments), load_video_detector(arguments, source.size, is_live))
+    session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines=not arguments.window)
+    with session, session.stopped_by_signals():
+        if arguments.record:
+            session.begin_recording(arguments.record)
+        if arguments.log:
+            session.begin_log(arguments.log)
+        if is_live:
+            watch(session, arguments.window, arguments.max_frames)
+        else:
+            annotate_film(session, arguments.max_frames)
+    return session
+
+
+def load_video_detector(arguments: argparse.Namespace, size: tuple[int, int], is_live: bool) -> "FaceDetector":
+    """The face detector that the flags ask for; where they leave it open, one for moving pictures of this size.
+
+    These stand upright. Live, faces count from a tenth of the picture's height, as those who stand at a camera have:
+    smaller ones take most of the time. And where one detector sees nothing, the next frame is there sooner than the
+    next detector's answer.
+    """
+    from models.faces import DetectorError, make_detector
+
+    make = partial(
+        make_detector,
+        model_path=arguments.detector_model,
+        min_face=arguments.min_face or (max(24, min(size) // 10) if is_live else None),
+        max_faces=arguments.max_faces,
+        any_turn=False,
+    )
+    if is_live and arguments.detector == "auto":
+        with suppress(DetectorError):
+            return make("mtcnn")
+    return make(arguments.detector)
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    source = parser.add_argument_group("source")
+    source.add_argument(
+        "--source", default="0", metavar="SOURCE",
+        help="a camera's number, a video file, numbered pictures such as frames/%%04d.jpg, or a stream's URL",
+    )  # fmt: skip
+    source.add_argument("--width", type=positive(int), metavar="PIXELS", help="ask the camera for frames this wide")
+    source.add_argument("--height", type=positive(int), metavar="PIXELS", help="ask the camera for frames this high")
+    source.add_argument(
+        "--fps", type=positive(float), metavar="RATE",
+        help="ask the camera for so many frames a second; of numbered pictures, the rate",
+    )  # fmt: skip
+    source.add_argument(
+        "--mirror", action=argparse.BooleanOptionalAction,
+        help="flip left and right, as a mirror does; by default a camera only",
+    )  # fmt: skip
+    source.add_argument("--max-frames", type=positive(int), metavar="N", help="end after N frames")
+    source.add_argument(
+        "--smoothing", type=seconds, default=0.4, metavar="SECONDS",
+        help="time constant with which probabilities are averaged; 0: not at all",
+    )  # fmt: skip
+    output = parser.add_argument_group("output")
+    output.add_argument("--window", action=argparse.BooleanOptionalAction, default=True, help="show it in a window")
+    output.add_argument(
+        "--record", type=Path, metavar="FILE.mp4",
+        help="write the annotated video; an .mkv can be played even after a power cut",
+    )  # fmt: skip
+    output.add_argument("--log", type=Path, metavar="FILE.csv", help="write a row a face and refresh of its label")
+    output.add_argument("--timeline", type=Path, metavar="FILE.png", help="plot the log at the end: a band a face")
+    output.add_argument(
+        "--output", type=Path, default=Path("output"), metavar="FOLDER", help="for SPACE's and r's files"
+    )
+    add_detector_arguments(parser)
+    add_model_arguments(parser)
+    # Answers are averaged over time, many a second: a second view of each face would halve their number.
+    parser.set_defaults(tta="none")
+    arguments = parser.parse_args(argv)
+    if arguments.timeline and not arguments.log:
+        raise UserError("--timeline draws the log: add --log FILE.csv")
+    return arguments
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def draw(arguments: argparse.Namespace, session: "Session") -> None:
+    """Draws the timeline."""
+    from models.live.timeline import draw_timeline
+
+    try:
+        draw_timeline(arguments.log, arguments.timeline, session.analyzer.class_names)
+        session.written.append(arguments.timeline)
+    except OSError as error:
+        session.fail(f"{arguments.timeline} cannot be written: {error.strerror or error}")
+
+
+def report(session: "Session") -> int:
+    """Says what was seen and written; returns the exit code."""
+    faces = session.tracker.count
+    total = sum(session.tracker.seconds_of.values())
+    longest_first = sorted(session.tracker.seconds_of.items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{label} {share / total:.0%}" for label, share in longest_first if share)
+    seen = f"{faces} {'face' if faces == 1 else 'faces'}{', of the time ' if shares else ''}{shares}"
+    print(f"{session.frames} frames in {session.seconds:.1f} s; {seen}")
+    for path in session.written:
+        print(f"wrote {path}")
+    if session.source.is_film and not faces and not session.problems:
+        session.fail("no face was found")
+    return IN_PART if session.problems else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import ImageGrab
+
+import demo_camera
+from models.expressions import CLASS_NAMES
+from tests.conftest import ROOT, run_script
+from tests.films import pixels_of, read_face, read_film, read_rows, serve_motion_jpeg, write_film
+
+QUIET = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}  # a machine without a display
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory) -> Path:
+    """Four seconds: one empty, then one face that moves, from the second to the third another beside it."""
+    return write_film(tmp_path_factory.mktemp("film") / "film.mp4")
+
+
+@pytest.fixture
+def network_camera():
+    with serve_motion_jpeg() as server:
+        yield server
+
+
+def start(*arguments: str | Path, display: str = "") -> subprocess.Popen:
+    """Starts the script as a process of its own."""
+    environment = {**os.environ, **QUIET, "DISPLAY": display}
+    command = [sys.executable, "demo_camera.py", *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def wait_for(condition, seconds: float = 200):
+    """What `condition()` returns once it is true. Patient, for machines that have other work as well."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+    return value
+
+
+def centres(rows: list[dict[str, str]]) -> np.ndarray:
+    return np.array([float(row["x"]) + float(row["width"]) / 2 for row in rows])
+
+
+def test_a_film_is_annotated_logged_and_drawn_without_a_display(film, tmp_path):
+    record, log, timeline = tmp_path / "annotated.mp4", tmp_path / "log.csv", tmp_path / "timeline.png"
+    done = run_script(
+        "demo_camera.py", "--source", film, "--no-window", "--record", record, "--log", log, "--timeline", timeline,
+        env=QUIET,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # neither progress, where there is no terminal, nor words of FFmpeg
+    assert done.stdout.splitlines()[-3:] == [f"wrote {path}" for path in (record, log, timeline)]
+    assert "60 frames" in done.stdout and timeline.stat().st_size > 1000
+
+    frames, rate = read_film(record)
+    assert len(frames) == 60 and rate == 15
+    rows = read_rows(log)
+    assert not [row for row in rows if float(row["time"]) < 0.99]  # the empty second
+    faces = {row["track"] for row in rows}
+    tracks = [[row for row in rows if row["track"] == number] for number in sorted(faces, key=int)]
+    longest, other = sorted(tracks, key=len, reverse=True)[:2]
+    assert len(longest) >= 20 and float(longest[-1]["time"]) > 3.8  # one face is one track, to the end
+    assert centres(longest)[-1] - centres(longest)[0] > 20  # which moved to the right
+    assert all(1.9 <= float(row["time"]) < 3.1 for row in other) and centres(other).min() > 200
+
+
+def test_without_a_camera_it_says_what_else_to_name():
+    done = run_script("demo_camera.py", "--source", "63", env=QUIET)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("demo_camera.py: there is no camera 63") and "--source" in done.stderr
+
+
+def test_without_a_display_it_says_how_to_do_without(film):
+    done = run_script("demo_camera.py", "--source", film, env=QUIET)
+    assert done.returncode == 2 and "--no-window" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("Xvfb"), reason="needs libxcb, which Xvfb brings")
+def test_a_display_that_is_gone_does_not_end_the_process_in_qt(film):
+    done = run_script("demo_camera.py", "--source", film, env={**QUIET, "DISPLAY": ":4711"})
+    assert done.returncode == 2 and "cannot be reached" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def long_film(tmp_path) -> Path:
+    """Three thousand small frames of noise: 30 MB as mp4."""
+    noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    writer = cv2.VideoWriter(str(tmp_path / "long.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 60, (160, 120))
+    for number in range(3000):
+        writer.write(np.roll(noise, number, 0))
+    writer.release()
+    return tmp_path / "long.mp4"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_film_in_part_and_what_was_recorded_can_be_played(
+    name, long_film, tmp_path, untrained_checkpoint
+):
+    record = tmp_path / "annotated.mp4"
+    process = start("--source", long_film, "--no-window", "--record", record, "--checkpoint", untrained_checkpoint)
+    wait_for(lambda: process.poll() is not None or (record.exists() and record.stat().st_size > 100_000))
+    process.send_signal(getattr(signal, name))
+    _, error = process.communicate(timeout=200)
+    assert process.returncode == 1 and "stopped after" in error
+    assert 5 < len(read_film(record)[0]) < 3000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are another thing there")
+def test_a_signal_ends_a_live_source_well(network_camera, untrained_checkpoint):
+    network_camera.picture = read_face("1.jpg", 240)
+    url = f"http://127.0.0.1:{network_camera.server_port}/video.mjpg"
+    process = start("--source", url, "--no-window", "--checkpoint", untrained_checkpoint)
+    lines = iter(process.stdout.readline, "")
+    assert "face 1" in next(lines)
+    process.send_signal(signal.SIGTERM)
+    output, error = process.communicate(timeout=200)
+    assert process.returncode == 0 and error == "", error
+    assert "1 face" in output
+
+
+def test_a_film_without_a_face_is_nothing_found(tmp_path, untrained_checkpoint, capsys):
+    empty = write_film(tmp_path / "empty.mp4", seconds=0.9)
+    assert demo_camera.main(["--source", str(empty), "--no-window", "--checkpoint", str(untrained_checkpoint)]) == 1
+    assert "no face was found" in capsys.readouterr().err
+
+
+def test_it_ends_after_the_frames_asked_for(film, untrained_checkpoint, tmp_path, capsys):
+    arguments = ["--source", str(film), "--no-window", "--max-frames", "20", "--checkpoint", str(untrained_checkpoint)]
+    assert demo_camera.main([*arguments, "--record", str(tmp_path / "annotated.mp4")]) == 0
+    assert len(read_film(tmp_path / "annotated.mp4")[0]) == 20
+    assert "20 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--record", "--log", "--timeline"])
+def test_no_file_is_written_over(flag, film, tmp_path, capsys):
+    files = {"--record": tmp_path / "a.mp4", "--log": tmp_path / "a.csv", "--timeline": tmp_path / "a.png"}
+    files[flag].write_text("mine")
+    arguments = [str(part) for pair in files.items() for part in pair]
+    assert demo_camera.main(["--source", str(film), "--no-window", *arguments]) == 2
+    assert "not written over" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--source", "missing.mp4"], "there is no missing.mp4"),
+        (["--timeline", "a.png"], "add --log"),
+        (["--source", "input", "--no-window"], "is a folder"),
+    ],
+)
+def test_wrong_use_is_one_sentence(arguments, message, capsys):
+    assert demo_camera.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+
+
+@pytest.fixture
+def display():
+    """An X server with one screen and nothing on it."""
+    if not shutil.which("Xvfb") or not shutil.which("xdotool"):
+        pytest.skip("needs Xvfb and xdotool")
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as number:
+        yield f":{number.readline().strip()}"
+    server.terminate()
+    server.wait()
+
+
+def xdotool(display: str, *arguments: str) -> str:
+    environment = {**os.environ, "DISPLAY": display}
+    return subprocess.run(["xdotool", *arguments], env=environment, text=True, capture_output=True).stdout.strip()
+
+
+def click_on_close(display: str, window: int) -> None:
+    """Does what a window manager does when somebody clicks on a window's cross."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    x11.XOpenDisplay.restype, x11.XInternAtom.restype = ctypes.c_void_p, ctypes.c_ulong
+    server = ctypes.c_void_p(x11.XOpenDisplay(display.encode()))
+    protocols, delete = (x11.XInternAtom(server, name, False) for name in (b"WM_PROTOCOLS", b"WM_DELETE_WINDOW"))
+    # XClientMessageEvent: type, serial, send_event, display, window, message_type, format, and what is asked for.
+    event = (ctypes.c_long * 24)(33, 0, 1, 0, window, protocols, 32, delete)
+    x11.XSendEvent(server, ctypes.c_ulong(window), False, ctypes.c_long(0), event)
+    x11.XCloseDisplay(server)
+
+
+def test_a_real_window_shows_faces_takes_keys_and_can_be_closed(display, network_camera, tmp_path):
+    network_camera.picture = read_face("1.jpg", 240)
+    url, output = f"http://127.0.0.1:{network_camera.server_port}/video.mjpg", tmp_path / "output"
+    process = start("--source", url, "--output", output, display=display)
+    try:
+        search = "search", "--onlyvisible", "--name", "Expressions"
+        window = wait_for(lambda: process.poll() is not None or xdotool(display, *search))
+        # Box, label and bar, in the colour of whatever the face is taken for.
+        wait_for(lambda: max(pixels_of(screen(display), name) for name in CLASS_NAMES) > 800)
+        xdotool(display, "windowfocus", window)
+        xdotool(display, "key", "space")
+        wait_for(lambda: list(output.glob("*-face.png")))
+        xdotool(display, "key", "r")
+        recording = wait_for(lambda: list(output.glob("*.mp4")))[0]
+        wait_for(lambda: recording.stat().st_size > 5000)
+        click_on_close(display, int(window))
+        result, error = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and error == "", error
+    assert sorted(path.suffix for path in output.iterdir()) == [".jpg", ".mp4", ".png"]
+    assert read_film(recording)[0] and result.count("wrote") == 3
+
+
+def test_escape_quits(display, network_camera, untrained_checkpoint):
+    url = f"http://127.0.0.1:{network_camera.server_port}/video.mjpg"
+    process = start("--source", url, "--checkpoint", untrained_checkpoint, display=display)
+    try:
+        search = "search", "--onlyvisible", "--name", "Expressions"
+        window = wait_for(lambda: process.poll() is not None or xdotool(display, *search))
+        frames = network_camera.frames
+        wait_for(lambda: network_camera.frames > frames + 50)
+        xdotool(display, "windowfocus", window)
+        xdotool(display, "key", "Escape")
+        _, error = process.communicate(timeout=200)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and error == "", error
+
+
+def screen(display: str) -> np.ndarray:
+    """What is on the screen, BGR uint8."""
+    return np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB"))[..., ::-1]

@@ -1,0 +1,768 @@
+import os
+import shutil
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models.expressions import CLASS_COLOURS, CLASS_NAMES
+from models.faces import Detection
+from models.live import recording, sources, view
+from models.live.analysis import Analysis, Analyzer
+from models.live.overlay import Overlay, text_size
+from models.live.recording import ExpressionLog, RecordingError, VideoRecorder, new_names, save_moment
+from models.live.session import Session, annotate_film
+from models.live.sources import Feed, Frame, Source, SourceError
+from models.live.timeline import draw_timeline, read_bands
+from models.live.tracking import Tracker, move_boxes
+from models.live.view import watch
+from models.pictures import read_picture
+from tests.films import draw_frames, pixels_of, read_film, read_rows, serve_motion_jpeg, write_film
+
+HAPPY, SAD = CLASS_NAMES.index("Happy"), CLASS_NAMES.index("Sad")
+
+
+def make_frame(picture: np.ndarray | None = None, number: int = 0, seconds: float = 0.0) -> Frame:
+    return Frame(number, seconds, np.zeros((240, 320, 3), np.uint8) if picture is None else picture, seconds)
+
+
+def make_probabilities(index: int = HAPPY, confidence: float = 0.9, classes: int = 7) -> np.ndarray:
+    probabilities = np.full(classes, (1 - confidence) / (classes - 1), np.float32)
+    probabilities[index] = confidence
+    return probabilities
+
+
+def make_analysis(frame: Frame, *boxes: tuple, index: int = HAPPY, confidence: float = 0.9) -> Analysis:
+    probabilities = np.array([make_probabilities(index, confidence) for _ in boxes], np.float32).reshape(-1, 7)
+    return Analysis(frame, [Detection(box, 1.0, None, "haar") for box in boxes], probabilities)
+
+
+def see(tracker: Tracker, seconds: float, *boxes: tuple, index: int = HAPPY, confidence: float = 0.9) -> list:
+    """Has the tracker see faces in an empty picture, where nothing can be followed."""
+    frame = make_frame(seconds=seconds)
+    return tracker.update(make_analysis(frame, *boxes, index=index, confidence=confidence), frame)
+
+
+class FakeCapture:
+    """Stands for cv2.VideoCapture: gives these pictures in turn, None for a failed read, and then fails for good."""
+
+    def __init__(self, pictures=(), frame_rate=30.0, count=0.0, opened=True, pause=0.0):
+        self.pictures, self.opened, self.pause, self.asked = list(pictures), opened, pause, {}
+        self.said = {cv2.CAP_PROP_FPS: frame_rate, cv2.CAP_PROP_FRAME_COUNT: count}
+
+    def isOpened(self):
+        return self.opened
+
+    def get(self, key):
+        return self.said.get(key, 0.0)
+
+    def set(self, key, value):
+        self.asked[key] = value
+
+    def read(self):
+        time.sleep(self.pause)
+        picture = self.pictures.pop(0) if self.pictures else None
+        return (False, None) if picture is None else (True, picture)
+
+    def release(self):
+        self.opened = False
+
+
+def open_in_turn(*captures):
+    """What to open a source with: the first call gives the first capture, and so on; then there is none."""
+    left = list(captures)
+    return lambda *_: left.pop(0) if left else FakeCapture(opened=False)
+
+
+def grey(level: int = 0) -> np.ndarray:
+    return np.full((48, 64, 3), level, np.uint8)
+
+
+# Tracks
+
+
+def test_a_moving_face_keeps_its_track_and_another_gets_its_own():
+    tracker = Tracker(CLASS_NAMES)
+    for step in range(5):
+        see(tracker, step / 10, (10 + 8 * step, 20, 50, 50), (200, 20, 40, 40))
+    assert [track.number for track in tracker.tracks] == [1, 2]  # largest first
+    assert tracker.count == 2
+    assert abs(tracker.tracks[0].box[0] - 42) < 10
+
+
+def test_of_two_faces_side_by_side_each_continues_the_track_that_it_overlaps_most():
+    tracker = Tracker(CLASS_NAMES)
+    see(tracker, 0.0, (10, 0, 50, 50), (40, 0, 50, 50))
+    see(tracker, 0.1, (44, 0, 50, 50), (14, 0, 50, 50))
+    assert {track.number: round(float(track.box[0])) for track in tracker.tracks} == {1: 12, 2: 42}
+
+
+def test_a_track_survives_missed_detections_for_half_a_second():
+    tracker = Tracker(CLASS_NAMES)
+    for seconds in (0.0, 0.5, 1.0):
+        see(tracker, seconds, (10, 20, 50, 50))
+    assert see(tracker, 1.49) == [] and tracker.tracks  # kept, but not refreshed
+    assert see(tracker, 1.5, (10, 20, 50, 50))[0].number == 1
+    see(tracker, 2.01)
+    assert not tracker.tracks
+
+
+def test_what_was_seen_once_and_not_again_leaves_at_once():
+    tracker = Tracker(CLASS_NAMES)
+    see(tracker, 0.0, (10, 20, 50, 50))
+    assert tracker.tracks
+    see(tracker, 0.1)
+    assert not tracker.tracks
+
+
+@pytest.mark.parametrize("rate", [5, 20])
+def test_smoothing_takes_seconds_however_often_a_face_is_analyzed(rate):
+    tracker = Tracker(CLASS_NAMES, smoothing=0.5)
+    see(tracker, 0.0, (10, 20, 50, 50), index=HAPPY, confidence=1.0)
+    for step in range(1, rate + 1):
+        (track,) = see(tracker, step / rate, (10, 20, 50, 50), index=SAD, confidence=1.0)
+    assert track.probabilities[HAPPY] == pytest.approx(np.exp(-1 / 0.5), abs=1e-3)
+    assert track.probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_without_smoothing_probabilities_are_the_networks_own():
+    tracker = Tracker(CLASS_NAMES, smoothing=0)
+    see(tracker, 0.0, (10, 20, 50, 50), index=HAPPY)
+    (track,) = see(tracker, 0.1, (10, 20, 50, 50), index=SAD, confidence=0.7)
+    assert track.probabilities[SAD] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.4])
+def test_the_label_does_not_flicker_between_two_expressions_that_take_turns(smoothing):
+    tracker = Tracker(CLASS_NAMES, smoothing)
+    see(tracker, 0.0, (10, 20, 50, 50), index=HAPPY, confidence=0.6)
+    for step in range(1, 50):
+        (track,) = see(tracker, step / 10, (10, 20, 50, 50), index=(SAD, HAPPY)[step % 2], confidence=0.6)
+        assert track.label == "Happy" and not track.label_is_new
+
+
+def test_the_label_changes_once_when_another_expression_has_led_long_enough():
+    tracker = Tracker(CLASS_NAMES, smoothing=0)
+    (track,) = see(tracker, 0.0, (10, 20, 50, 50), index=HAPPY)
+    assert track.label == "Happy" and track.label_is_new
+    changes = []
+    for step in range(1, 11):
+        see(tracker, step / 10, (10, 20, 50, 50), index=SAD)
+        changes += [step / 10] * track.label_is_new
+    assert track.label == "Sad"
+    assert len(changes) == 1 and 0.2 < changes[0] < 0.6
+
+
+@pytest.mark.parametrize("shift, growth", [((7, -4), 1.0), ((0, 0), 1.08), ((-12, 5), 0.95)])
+def test_boxes_move_and_grow_with_the_picture(shift, growth):
+    before = next(frame for number, frame in enumerate(draw_frames(2, 15)) if number == 20)
+    box = np.array([[46, 88, 77, 77]], np.float32)
+    centre = box[0, :2] + box[0, 2:] / 2
+    matrix = np.float32(
+        [[growth, 0, shift[0] + centre[0] * (1 - growth)], [0, growth, shift[1] + centre[1] * (1 - growth)]]
+    )
+    after = cv2.warpAffine(before, matrix, (320, 240))
+    (moved,) = move_boxes(make_frame(before), make_frame(after), box)
+    np.testing.assert_allclose(moved[:2] + moved[2:] / 2, centre + shift, atol=1.5)
+    np.testing.assert_allclose(moved[2:], 77 * growth, atol=2)
+
+
+def test_boxes_move_by_as_many_pixels_in_a_large_frame():
+    before = next(frame for number, frame in enumerate(draw_frames(2, 15, (1280, 960))) if number == 20)
+    after = np.roll(before, (24, 40), (0, 1))
+    (moved,) = move_boxes(make_frame(before), make_frame(after), np.array([[184, 352, 308, 308]], np.float32))
+    np.testing.assert_allclose(moved, [224, 376, 308, 308], atol=6)
+
+
+def test_a_box_stays_where_it_is_when_the_film_cuts_to_another_scene():
+    frames = list(draw_frames(2, 15))
+    noise = np.random.default_rng(0).integers(0, 256, frames[20].shape, np.uint8)
+    box = np.array([[46, 88, 77, 77]], np.float32)
+    np.testing.assert_array_equal(move_boxes(make_frame(frames[20]), make_frame(noise), box), box)
+
+
+def test_an_analysis_of_an_earlier_frame_is_moved_to_the_frame_shown():
+    earlier = next(frame for number, frame in enumerate(draw_frames(2, 15)) if number == 20)
+    shown = make_frame(np.roll(earlier, 15, 1), 3, 0.1)
+    tracker = Tracker(CLASS_NAMES)
+    (track,) = tracker.update(make_analysis(make_frame(earlier), (46, 88, 77, 77)), shown)
+    assert track.box[0] == pytest.approx(61, abs=1.5)
+
+
+# Sources
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("missing.mp4", "there is no"),
+        (".", "is a folder"),
+        ("empty.mp4", "cannot be read as a video"),
+        ("damaged.mp4", "cannot be read as a video"),
+        ("picture.jpg", "is a picture"),
+        ("%04d.jpg", "no picture is named"),
+    ],
+)
+def test_a_file_that_gives_no_frames_is_told_in_one_sentence_alone(name, message, tmp_path, capfd):
+    (tmp_path / "empty.mp4").touch()
+    film = write_film(tmp_path / "whole.mp4", seconds=1)
+    (tmp_path / "damaged.mp4").write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    shutil.copy("input/5.jpg", tmp_path / "picture.jpg")
+    with pytest.raises(SourceError, match=message):
+        Source(str(tmp_path / name))
+    assert capfd.readouterr() == ("", "")  # OpenCV and FFmpeg keep quiet
+
+
+def test_a_file_without_permission_is_told(tmp_path, monkeypatch):
+    film = write_film(tmp_path / "film.mp4", seconds=0.2)
+    monkeypatch.setattr(sources.os, "access", lambda *_: False)
+    with pytest.raises(SourceError, match="permission"):
+        Source(str(film))
+
+
+def test_no_camera_and_a_camera_in_use_are_told_apart_and_name_the_flag():
+    for capture, message in ((FakeCapture(opened=False), "there is no camera 7"), (FakeCapture(), "gives no picture")):
+        with pytest.raises(SourceError, match=f"{message}.*--source"):
+            Source("7", open_capture=open_in_turn(capture))
+
+
+def test_a_camera_without_permission_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sources.Path, "exists", lambda _: True)
+    monkeypatch.setattr(sources.os, "access", lambda *_: False)
+    with pytest.raises(SourceError, match="/dev/video7 may not be opened"):
+        Source("7", open_capture=open_in_turn(FakeCapture(opened=False)))
+
+
+def test_a_stream_that_does_not_answer_is_told():
+    with pytest.raises(SourceError, match="is the address right"):
+        Source("http://127.0.0.1:9/nothing")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_film_gives_every_frame_in_its_own_time(suffix, tmp_path):
+    with Source(str(write_film(tmp_path / f"film{suffix}", seconds=1))) as source:
+        frames = list(iter(source.read, None))
+    assert source.is_film and source.frame_rate == 15 and source.size == (320, 240)
+    assert [frame.number for frame in frames] == list(range(15))
+    assert [frame.seconds for frame in frames] == pytest.approx([number / 15 for number in range(15)])
+
+
+def test_numbered_pictures_are_a_film_of_the_rate_asked_for(tmp_path):
+    for number in range(1, 4):
+        cv2.imwrite(str(tmp_path / f"{number:03d}.png"), grey(50 * number))
+    with Source(str(tmp_path / "%03d.png"), fps=5) as source:
+        frames = list(iter(source.read, None))
+    assert [int(frame.picture.mean()) for frame in frames] == [50, 100, 150]
+    assert source.is_film and frames[-1].seconds == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    "name, mirror, is_mirrored", [("0", None, True), ("0", False, False), ("a://b", None, False), ("a://b", True, True)]
+)
+def test_a_camera_alone_is_mirrored_unless_asked(name, mirror, is_mirrored):
+    picture = grey()
+    picture[:, :32] = 255
+    with Source(name, mirror=mirror, open_capture=open_in_turn(FakeCapture([picture]))) as source:
+        assert (source.read().picture[0, 0, 0] == 0) == is_mirrored
+
+
+def test_a_camera_is_asked_for_its_size_and_rate_and_films_are_not():
+    capture = FakeCapture([grey()])
+    Source("0", width=1280, height=720, fps=60, open_capture=open_in_turn(capture))
+    assert capture.asked[cv2.CAP_PROP_FRAME_WIDTH] == 1280 and capture.asked[cv2.CAP_PROP_FRAME_HEIGHT] == 720
+    assert capture.asked[cv2.CAP_PROP_FPS] == 60
+    capture = FakeCapture([grey()])
+    Source("a://b", width=1280, open_capture=open_in_turn(capture))
+    assert not capture.asked
+
+
+def test_the_feed_keeps_the_newest_frame_and_does_not_wait_for_slow_readers():
+    with Feed(Source("0", open_capture=open_in_turn(FakeCapture([grey()] * 50, pause=0.005)))) as feed:
+        seen = [feed.wait_newer(-1, 1).number]
+        while feed.state == "playing" and (frame := feed.wait_newer(seen[-1], 1)) is not None:
+            seen.append(frame.number)
+            time.sleep(0.05)
+    assert seen == sorted(set(seen)) and len(seen) < 25
+
+
+def test_the_feed_plays_a_film_at_its_own_rate_and_ends(tmp_path):
+    with Feed(Source(str(write_film(tmp_path / "film.mp4", seconds=0.6)))) as feed:
+        started, number = time.perf_counter(), -1
+        while (frame := feed.wait_newer(number, 5)) is not None:
+            number = frame.number
+        assert time.perf_counter() - started > 0.5
+        assert number == 8 and feed.state == "ended"
+
+
+def test_a_camera_that_vanishes_is_tried_again_and_comes_back():
+    cameras = [FakeCapture([grey(), grey(), None]), FakeCapture(opened=False), FakeCapture([grey(9)] * 100, pause=0.01)]
+    with Feed(Source("0", open_capture=open_in_turn(*cameras))) as feed:
+        states, end = set(), time.monotonic() + 5
+        while (feed.newest is None or feed.newest.picture.max() != 9) and time.monotonic() < end:
+            states.add(feed.state)
+            time.sleep(0.01)
+        assert "retrying" in states and feed.state == "playing" and feed.newest.number >= 2
+
+
+def test_a_camera_that_does_not_come_back_is_given_up(monkeypatch):
+    monkeypatch.setattr(sources, "RETRY_SECONDS", 0.3)
+    with Feed(Source("0", open_capture=open_in_turn(FakeCapture([grey()])))) as feed:
+        feed.join(5)
+        assert feed.state == "lost" and feed.newest.number == 0
+        started = time.perf_counter()
+        assert feed.wait_newer(0, 5) is None and time.perf_counter() - started < 1  # nobody waits for the dead
+
+
+def test_a_stream_is_read_live_and_lost_when_it_breaks(monkeypatch):
+    monkeypatch.setattr(sources, "RETRY_SECONDS", 0.3)
+    with ExitStack() as stack:
+        with serve_motion_jpeg() as server:
+            source = Source(f"http://127.0.0.1:{server.server_port}/video.mjpg")
+            assert not source.is_film
+            feed = stack.enter_context(Feed(source))
+            frame = feed.wait_newer(3, timeout=20)
+            assert frame is not None and abs(int(frame.picture.mean()) - 90) < 4
+        feed.join(20)
+        assert feed.state == "lost"
+
+
+# Recordings and logs
+
+
+def record(path: Path, frames: int = 10, frame_rate: float = 30.0) -> VideoRecorder:
+    recorder = VideoRecorder(path, frame_rate, (320, 240))
+    for frame, _ in zip(draw_frames(4, 15), range(frames)):
+        recorder.write(frame)
+    return recorder
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".MOV"])
+@pytest.mark.parametrize("frame_rate", [15.0, 23.976, 119.88])
+def test_recordings_have_every_frame_and_the_sources_rate(suffix, frame_rate, tmp_path):
+    path = tmp_path / "new" / f"film{suffix}"
+    record(path, 10, frame_rate).close()
+    frames, rate = read_film(path)
+    assert len(frames) == 10 and rate == pytest.approx(frame_rate, rel=1e-3)
+
+
+def test_an_mkv_that_was_never_ended_can_be_played(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    recorder = VideoRecorder(tmp_path / "film.mkv", 30.0, (320, 240))
+    for step in range(30):
+        recorder.write(np.roll(noise, step, 0))
+    shutil.copy(tmp_path / "film.mkv", tmp_path / "cut.mkv")  # what a power cut leaves
+    recorder.close()
+    assert len(read_film(tmp_path / "cut.mkv")[0]) > 20
+
+
+def test_a_live_recording_runs_at_the_speed_of_life(tmp_path):
+    recorder = VideoRecorder(tmp_path / "film.mp4", 30.0, (64, 48))
+    for seconds in (0.0, 0.03, 0.04, 0.1, 1.0):  # early, late, and after a gap
+        recorder.write(grey(100), seconds)
+    recorder.close()
+    assert len(read_film(recorder.path)[0]) == recorder.frames == 31
+
+
+def test_frames_of_another_size_are_scaled_into_a_recording(tmp_path):
+    recorder = record(tmp_path / "film.mp4", 2)
+    recorder.write(np.zeros((480, 640, 3), np.uint8))
+    recorder.close()
+    assert len(read_film(recorder.path)[0]) == 3
+
+
+def test_files_are_never_written_over(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_text("mine")
+    for begin in (lambda: VideoRecorder(path, 30.0, (64, 48)), lambda: ExpressionLog(path, CLASS_NAMES)):
+        with pytest.raises(RecordingError, match="not written over"):
+            begin()
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name, message", [("film.wmv", "no video that can be written"), ("file/film.mp4", "cannot be written")]
+)
+def test_recordings_that_cannot_be_made_are_told(name, message, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordingError, match=message):
+        VideoRecorder(tmp_path / name, 30.0, (64, 48))
+
+
+def test_a_missing_codec_is_told_and_leaves_no_empty_file(tmp_path, monkeypatch, capfd):
+    monkeypatch.setitem(recording.CODECS, ".mp4", "av01")
+    with pytest.raises(RecordingError, match="codec"):
+        VideoRecorder(tmp_path / "film.mp4", 30.0, (64, 48))
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_recording_without_a_frame_leaves_no_file(tmp_path):
+    VideoRecorder(tmp_path / "film.mp4", 30.0, (64, 48)).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_when_the_disk_runs_full_what_was_recorded_can_be_played(tmp_path, monkeypatch):
+    recorder = record(tmp_path / "film.mp4", 7)
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(RecordingError, match="disk is full.*can be played"):
+        recorder.write(np.zeros((240, 320, 3), np.uint8))
+    assert len(read_film(tmp_path / "film.mp4")[0]) == 7
+
+
+def test_a_really_full_disk_leaves_a_recording_that_can_be_played(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if shutil.which("mount") is None or os.system(f"mount -t tmpfs -o size=40m tmpfs {disk} 2>/dev/null"):
+        pytest.skip("no small disk can be mounted here")
+    try:
+        noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+        recorder = VideoRecorder(disk / "film.mp4", 30.0, (640, 480))
+        with pytest.raises(RecordingError, match="disk is full"):
+            for step in range(1000):
+                recorder.write(np.roll(noise, step, 0))
+        assert len(read_film(disk / "film.mp4")[0]) == recorder.frames > 3
+    finally:
+        os.system(f"umount {disk}")
+
+
+def make_tracks(*boxes: tuple, index: int = HAPPY, confidence: float = 0.9) -> list:
+    tracker = Tracker(CLASS_NAMES)
+    return see(tracker, 0.0, *boxes, index=index, confidence=confidence)
+
+
+def test_the_log_has_a_row_a_face_and_is_whole_after_each(tmp_path):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    log.write(make_frame(number=6, seconds=0.2), make_tracks((10, 20, 60, 60), (200, 20, 40, 41)))
+    rows = read_rows(log.path)  # not closed yet
+    log.close()
+    assert [row["track"] for row in rows] == ["1", "2"]
+    assert rows[1] == {
+        "time": "0.200", "frame": "6", "track": "2", "x": "200", "y": "20", "width": "40", "height": "41",
+        "expression": "Happy", "confidence": "0.9000", "happy": "0.9000",
+        **{name.lower(): "0.0167" for name in CLASS_NAMES if name != "Happy"},
+    }  # fmt: skip
+
+
+def test_new_names_are_of_files_that_are_not_there(tmp_path):
+    for expected in (1, 2, 3):
+        first, second = new_names(tmp_path, "-a.jpg", "-b.png")
+        assert first.stem.endswith(f"-{expected}-a") or expected > 1  # the second may have turned
+        (second if expected == 2 else first).touch()
+        assert not set(new_names(tmp_path, "-a.jpg", "-b.png")) & set(tmp_path.iterdir())
+
+
+def test_a_moment_is_the_annotated_frame_and_the_largest_face(tmp_path):
+    picture = next(frame for number, frame in enumerate(draw_frames(2, 15)) if number == 20)
+    tracker = Tracker(CLASS_NAMES)
+    tracks = tracker.update(
+        make_analysis(make_frame(picture), (46, 88, 77, 77), (200, 20, 40, 40)), make_frame(picture)
+    )
+    drawn = Overlay(CLASS_NAMES).draw_faces(picture, tracks)
+    frame_path, face_path = save_moment(tmp_path, drawn, tracks)
+    assert read_picture(frame_path).shape == (240, 320, 3)
+    face = read_picture(face_path)
+    assert face.shape[0] == face.shape[1] >= 70
+    assert (
+        np.abs(face[30:40, 30:40].astype(int) - face[30:40, 30:40, ::-1]).mean() > 3
+    )  # skin: red and blue in their places
+    assert face[30:40, 30:40, 0].mean() > face[30:40, 30:40, 2].mean()
+    assert save_moment(tmp_path, drawn, [])[0] not in (frame_path, face_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_timeline_has_a_band_a_face_with_gaps_where_it_was_gone(tmp_path):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    tracker = Tracker(CLASS_NAMES, smoothing=0)
+    for step in range(100):
+        seconds = step / 10
+        boxes = [] if 4 <= seconds < 6 else [(10, 20, 50, 50)]
+        tracks = see(tracker, seconds, *boxes, index=HAPPY if seconds < 2 else SAD)
+        log.write(make_frame(seconds=seconds), tracks)
+    log.close()
+    bands = read_bands(log.path)
+    assert [(label, round(end - start, 1)) for start, end, label in bands[1]] == [("Happy", 2.3), ("Sad", 1.6)]
+    assert [label for _, _, label in bands[2]] == ["Sad"] and bands[2][0][0] == 6
+    draw_timeline(log.path, tmp_path / "timeline.png", CLASS_NAMES)
+    plot = read_picture(tmp_path / "timeline.png")
+    areas = {
+        name: int((np.abs(plot.astype(int) - CLASS_COLOURS[name]).max(2) < 3).sum())
+        for name in ("Happy", "Sad", "Angry")
+    }
+    assert areas["Sad"] > areas["Happy"] > 2 * areas["Angry"]
+
+
+def test_a_timeline_of_nothing_is_drawn_too(tmp_path):
+    ExpressionLog(tmp_path / "log.csv", CLASS_NAMES).close()
+    draw_timeline(tmp_path / "log.csv", tmp_path / "timeline.png", CLASS_NAMES)
+    assert (tmp_path / "timeline.png").exists()
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize("width, height", [(320, 240), (640, 480), (1920, 1080)])
+def test_box_label_and_bars_are_drawn_in_the_classs_colour_at_any_size(width, height):
+    picture = np.full((height, width, 3), 128, np.uint8)
+    drawn = Overlay(CLASS_NAMES).draw_faces(picture, make_tracks((width // 2, height // 2, height // 4, height // 4)))
+    assert (picture == 128).all() and drawn.shape == picture.shape
+    assert (drawn[height * 5 // 8, width // 2] == CLASS_COLOURS["Happy"][::-1]).all()  # the box's left edge
+    assert pixels_of(drawn[: height // 2 - 2, width // 2 :], "Happy") > 500  # the label above it
+    bars = drawn[: height // 2, : width // 2]
+    assert pixels_of(bars, "Happy") > 30 * max(pixels_of(bars, "Sad"), 1) or pixels_of(bars, "Sad") > 0
+    assert text_size(picture) >= 11
+
+
+@pytest.mark.parametrize("box", [(-30, -30, 80, 80), (300, 220, 80, 80), (-50, 0, 500, 240), (400, 400, 10, 10)])
+def test_boxes_that_reach_over_the_edge_are_drawn_as_far_as_they_can(box):
+    assert Overlay(CLASS_NAMES).draw_faces(np.zeros((240, 320, 3), np.uint8), make_tracks(box)).any()
+
+
+def test_labels_of_faces_side_by_side_do_not_cover_each_other():
+    picture = np.zeros((240, 320, 3), np.uint8)
+    boxes = (100, 100, 60, 60), (150, 102, 50, 50)
+    both = Overlay(CLASS_NAMES).draw_faces(picture, make_tracks(*boxes))
+    each = [pixels_of(Overlay(CLASS_NAMES).draw_faces(picture, make_tracks(box))[:, 90:], "Happy") for box in boxes]
+    assert pixels_of(both[:, 90:], "Happy") > 0.85 * sum(each)
+
+
+def test_bars_are_as_long_as_the_probabilities():
+    tracks = make_tracks((400, 300, 50, 50), confidence=0.8)
+    drawn = Overlay(CLASS_NAMES).draw_faces(np.zeros((480, 640, 3), np.uint8), tracks)
+    widths = {
+        name: int((drawn[:200, :300] == CLASS_COLOURS[name][::-1]).all(2).sum(1).max()) for name in ("Happy", "Sad")
+    }
+    assert widths["Happy"] / 0.8 == pytest.approx(widths["Sad"] / (0.2 / 6), rel=0.3)
+
+
+def test_bars_leave_the_corner_where_a_face_is():
+    overlay, picture = Overlay(CLASS_NAMES), np.full((480, 640, 3), 128, np.uint8)
+    at_left = overlay.draw_faces(picture, make_tracks((20, 20, 100, 100)))
+    assert (at_left[20:120, 30:110] == 128).any() and (at_left[10, 630] != 128).all()
+    at_right = overlay.draw_faces(picture, make_tracks((520, 20, 100, 100)))
+    assert (at_right[10, 5] != 128).all()
+
+
+@pytest.mark.parametrize("size", [(320, 240), (1920, 1080)])
+def test_keys_and_rates_stand_at_the_lower_edge_and_a_red_dot_while_recording(size):
+    overlay = Overlay(CLASS_NAMES)
+    pictures = []
+    for line, recording_text in (("", ""), (view.KEYS, ""), (view.KEYS, "0:12")):
+        drawn = np.full((size[1], size[0], 3), 128, np.uint8)
+        overlay.draw_status(drawn, line, "30 frames/s   10 labels/s   latency 100 ms", recording_text)
+        assert (drawn[: size[1] * 3 // 4] == 128).all()
+        pictures.append(drawn)
+    whites = [int((picture.min(2) > 200).sum()) for picture in pictures]
+    assert whites[1] > whites[0] + 100
+    reds = [int((picture[..., 2].astype(int) - picture[..., 0] > 100).sum()) for picture in pictures]
+    assert reds[0] == reds[1] == 0 < reds[2]
+
+
+# Sessions
+
+
+class FakeDetector:
+    """Finds one face, of the whole picture's middle, in every picture that is not black."""
+
+    def detect(self, picture):
+        height, width = picture.shape[:2]
+        return (
+            [Detection((width / 4, height / 4, width / 2, height / 2), 1.0, None, "haar")] if picture.max() > 20 else []
+        )
+
+
+class FakeClassifier:
+    class_names = list(CLASS_NAMES)
+
+    def classify(self, faces):
+        return np.array([make_probabilities() for _ in faces], np.float32).reshape(-1, 7)
+
+
+class FakeWindow:
+    """Stands for the window: takes what is shown, presses a key after so many frames, and then closes."""
+
+    keys: dict[int, str] = {}
+    closes_after = 1000
+
+    def __init__(self, title, size):
+        self.shown = FakeWindow.shown = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def show(self, picture):
+        assert threading.current_thread() is threading.main_thread() and not self.closed
+        self.shown.append(picture)
+
+    def key(self):
+        return self.keys.pop(len(self.shown), "")
+
+    @property
+    def closed(self):
+        return len(self.shown) >= self.closes_after
+
+
+@pytest.fixture
+def window(monkeypatch):
+    monkeypatch.setattr(view, "Window", FakeWindow)
+    monkeypatch.setattr(FakeWindow, "keys", {})
+    return FakeWindow
+
+
+def make_session(tmp_path, *captures, detector=None) -> Session:
+    source = Source("0", open_capture=open_in_turn(*captures))
+    return Session(source, Analyzer(FakeClassifier(), detector or FakeDetector()), output=tmp_path)
+
+
+def endless(level: int = 120, count: int = 2000) -> FakeCapture:
+    return FakeCapture([np.full((240, 320, 3), level, np.uint8)] * count, pause=0.01)
+
+
+def test_faces_are_labelled_without_pressing_anything_and_q_quits(tmp_path, window):
+    window.keys = {30: "q"}
+    with make_session(tmp_path, endless()) as live:
+        watch(live, with_window=True)
+    assert len(window.shown) == 30 and live.refreshes > 0 and not live.problems
+    assert pixels_of(window.shown[-1], "Happy") > 500
+    assert pixels_of(window.shown[-1], "Sad") > 0  # bars
+
+
+def test_closing_the_window_quits(tmp_path, window, monkeypatch):
+    monkeypatch.setattr(window, "closes_after", 5)
+    with make_session(tmp_path, endless()) as live:
+        watch(live, with_window=True)
+    assert len(window.shown) == 5 and not live.problems
+
+
+def test_space_saves_r_records_h_hides_the_keys(tmp_path, window, monkeypatch):
+    window.keys = {40: " ", 41: " ", 50: "r", 70: "r", 90: "h", 91: "q"}
+    monkeypatch.setattr(view, "NOTE_SECONDS", 0.0)
+    with make_session(tmp_path, endless()) as live:
+        watch(live, with_window=True)
+    suffixes = sorted(path.suffix for path in tmp_path.iterdir())
+    assert suffixes == [".jpg", ".jpg", ".mp4", ".png", ".png"] and sorted(live.written) == sorted(tmp_path.iterdir())
+    (film,) = tmp_path.glob("*.mp4")
+    assert len(read_film(film)[0]) > 3
+    lower = [int((picture[-16:, :160].min(2) > 200).sum()) for picture in window.shown]
+    assert lower[88] > 50 and lower[90] == 0
+
+
+def test_a_recording_has_faces_but_neither_keys_nor_rates(tmp_path, window):
+    window.keys = {60: "q"}
+    with make_session(tmp_path, endless()) as live:
+        live.begin_recording(tmp_path / "film.mp4")
+        watch(live, with_window=True)
+    last = read_film(tmp_path / "film.mp4")[0][-1]
+    assert abs(last[-5:].astype(int) - 120).max() < 12 <= abs(window.shown[-1][-5:].astype(int) - 120).max()
+    assert (np.abs(last.astype(int) - CLASS_COLOURS["Happy"][::-1]).max(2) < 40).sum() > 300
+
+
+def test_a_full_disk_while_recording_is_told_and_the_camera_goes_on(tmp_path, window, monkeypatch, capsys):
+    window.keys = {40: "q"}
+    with make_session(tmp_path, endless()) as live:
+        live.begin_recording(tmp_path / "film.mp4")
+        usage = shutil._ntuple_diskusage(100, 99, 1)
+        monkeypatch.setattr(
+            recording.shutil,
+            "disk_usage",
+            lambda _: usage if live.frames >= 20 else shutil._ntuple_diskusage(1, 0, 1 << 40),
+        )
+        watch(live, with_window=True)
+    assert len(window.shown) == 40
+    assert len(live.problems) == 1 and "disk is full" in capsys.readouterr().err
+    assert read_film(tmp_path / "film.mp4")[0] and live.written == [tmp_path / "film.mp4"]
+
+
+def test_a_lost_camera_is_told_and_fails(tmp_path, window, monkeypatch, capsys):
+    monkeypatch.setattr(sources, "RETRY_SECONDS", 0.4)
+    with make_session(tmp_path, endless(count=10)) as live:
+        watch(live, with_window=True)
+    told = capsys.readouterr().err
+    assert "camera 0 has vanished: trying" in told and "has not come back" in told
+    assert live.problems and len(window.shown) > 10  # it was said on screen, too
+
+
+def test_a_camera_without_a_window_ends_after_the_frames_asked_for(tmp_path, capsys):
+    source = Source("0", open_capture=open_in_turn(endless()))
+    with Session(source, Analyzer(FakeClassifier(), FakeDetector()), output=tmp_path, with_lines=True) as live:
+        watch(live, with_window=False, max_frames=40)
+    assert live.frames == 40 and "face 1: Happy 90%" in capsys.readouterr().out
+
+
+def test_what_breaks_in_the_analysis_ends_the_program(tmp_path, window):
+    class Broken(FakeDetector):
+        def detect(self, picture):
+            if picture.any():
+                raise RuntimeError("broken")
+            return []
+
+    with make_session(tmp_path, endless(), detector=Broken()) as live, pytest.raises(RuntimeError, match="broken"):
+        watch(live, with_window=True)
+    assert threading.active_count() < 4
+
+
+def test_every_frame_of_a_film_is_annotated_however_slow_the_analysis(tmp_path):
+    class Slow(FakeDetector):
+        def detect(self, picture):
+            time.sleep(0.01)
+            return super().detect(picture)
+
+    source = Source(str(write_film(tmp_path / "film.mp4", seconds=2)))
+    with source, Session(source, Analyzer(FakeClassifier(), Slow())) as film:
+        film.begin_recording(tmp_path / "annotated.mp4")
+        film.begin_log(tmp_path / "log.csv")
+        annotate_film(film)
+    frames, rate = read_film(tmp_path / "annotated.mp4")
+    assert len(frames) == film.frames == 30 and rate == 15
+    rows = read_rows(tmp_path / "log.csv")
+    assert [int(row["frame"]) for row in rows] == list(range(0, 30, 2))  # ten analyses a second of film
+
+
+def test_a_film_that_breaks_off_is_told(tmp_path, capsys):
+    whole = write_film(tmp_path / "whole.avi", seconds=2)
+    (tmp_path / "broken.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with (
+        Source(str(tmp_path / "broken.avi")) as source,
+        Session(source, Analyzer(FakeClassifier(), FakeDetector())) as film,
+    ):
+        annotate_film(film)
+    assert 5 < film.frames < 25 and "breaks off" in capsys.readouterr().err and film.problems
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file on a full disk")
+def test_a_full_disk_under_the_log_ends_the_annotation_of_a_film(tmp_path):
+    with (
+        Source(str(write_film(tmp_path / "film.mp4", seconds=1))) as source,
+        Session(source, Analyzer(FakeClassifier(), FakeDetector())) as film,
+        open("/dev/full", "wb", buffering=0) as full,
+    ):
+        film.begin_log(tmp_path / "log.csv")
+        film._log._file.close()
+        film._log._file = full
+        annotate_film(film)
+    assert film.frames < 15 and "the log has ended" in film.problems[0]
+
+
+def test_a_log_keeps_whole_rows_alone_when_there_is_room_for_a_part(tmp_path, monkeypatch):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    log.write(make_frame(), make_tracks((10, 20, 60, 60)))
+    whole = log.path.read_bytes()
+    file = log._file
+
+    class NearlyFull:
+        tell, truncate, close = file.tell, file.truncate, file.close
+        write = staticmethod(lambda data: file.write(data[:20]))
+
+    monkeypatch.setattr(log, "_file", NearlyFull)
+    with pytest.raises(OSError, match="No space"):
+        log.write(make_frame(), make_tracks((10, 20, 60, 60)))
+    log.close()
+    assert log.path.read_bytes() == whole
