@@ -36,7 +36,7 @@ import numpy as np
 from models.errors import UserError
 
 LARGEST_CROP = 240
-# Faces are looked for from 4.5 % of the picture's shorter side up, and from 24 pixels: below, no expression can be read.
+# Faces are looked for from 4.5 % of the picture's shorter side up, and from 24 pixels: below, none can be read.
 SMALLEST_FACE = 24
 SMALLEST_SHARE = 0.045
 # A large picture is shrunk until its smallest wanted face is as small as O-Net, the finest network here, looks at.

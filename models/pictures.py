@@ -29,25 +29,12 @@ from PIL import Image, UnidentifiedImageError
 
 # Only the formats that photographs come in. Pillow knows forty; some are loose guesses and one starts Ghostscript.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
-PICTURE_SUFFIXES = frozenset(
-    (
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".mpo",
-        ".png",
-        ".gif",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".avif",
-        ".jp2",
-    )
-    + (".j2k", ".ppm", ".pgm", ".pbm", ".pnm")
-)
+# fmt: off
+PICTURE_SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
+    ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm",
+})
+# fmt: on
 SAVE_OPTIONS = {"JPEG": {"quality": 92, "subsampling": 0}, "WEBP": {"quality": 92}}
 
 ORIENTATION_TAG = 0x0112

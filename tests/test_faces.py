@@ -184,6 +184,13 @@ def test_crop_of_a_picture_wider_than_opencv_warps():
     assert (face_crop(wide, Detection((36_000, 10, 40, 40), 1.0)) == 200).all()
 
 
+def test_boxes_of_one_face_are_merged_into_the_best():
+    boxes = np.array([[0, 0, 100, 100], [4, 4, 104, 104], [25, 25, 75, 75], [90, 90, 190, 190]], float)
+    scores = np.array([0.8, 0.9, 0.7, 0.6])
+    assert faces._suppress(boxes, scores, 0.7).tolist() == [1, 2, 3]
+    assert faces._suppress(boxes, scores, 0.7, of_smaller=True).tolist() == [1, 3]
+
+
 # MTCNN against the package whose weights it uses
 
 

@@ -335,6 +335,19 @@ def test_full_disk_leaves_the_old_picture_and_nothing_else(tmp_path, monkeypatch
     np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), gradient())
 
 
+def test_picture_is_put_in_place_in_one_step(tmp_path, monkeypatch):
+    write_picture(tmp_path / "a.png", gradient())
+
+    def refuse(*_args):
+        raise OSError(errno.EACCES, "in use")
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(OSError, match="in use"):
+        write_picture(tmp_path / "a.png", 255 - gradient())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), gradient())
+
+
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 def test_written_picture_has_the_usual_permissions(tmp_path):
     write_picture(tmp_path / "a.png", gradient())
