@@ -18,8 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from models.command_line import (
-    DONE, IN_PART, WRONG_USE, add_detector_arguments, add_model_arguments, face_record, has_display, load_classifier,
-    load_detector, new_parser, script,
+    DONE,
+    IN_PART,
+    WRONG_USE,
+    add_detector_arguments,
+    add_model_arguments,
+    face_record,
+    has_display,
+    load_classifier,
+    load_detector,
+    new_parser,
+    script,
 )  # fmt: skip
 from models.errors import UserError
 from models.pictures import PICTURE_SUFFIXES, PictureError, find_pictures, read_picture, write_picture

@@ -153,7 +153,7 @@ class Source:
             lines = io.BufferedReader(open_file(), LONGEST_LINE)
             header = lines.readline(LONGEST_LINE)
             columns = [column.strip().lower() for column in split_line(header.decode("utf-8-sig", "replace"))]
-            if COLUMNS <= set(columns):
+            if set(columns) >= COLUMNS:
                 self.md5 = hashlib.md5(header, usedforsecurity=False)
                 yield from self._csv_samples(name, lines, columns)
                 return

@@ -74,7 +74,13 @@ def start(*arguments) -> subprocess.Popen:
     code = "from tests.test_demo_image_batch import run; run()"
     command = [sys.executable, "-c", code, *map(str, arguments), "--detector", "haar", "--workers", "2"]
     environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
-    return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+    def take_ctrl_c() -> None:  # a shell's background jobs, and what they start, are deaf to it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    return subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=take_ctrl_c
+    )
 
 
 @pytest.fixture(scope="session")
