@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, CheckpointError, build_network, load_checkpoint
+from models.command_line import positive
 from models.device import DeviceError, choose_device, choose_precision, keep_freed_memory
 from models.training.augmentation import Augmentation
 from models.training.dataset import PICTURE_SIDE, SPLITS, DatasetError, find_classes, load_split
@@ -52,7 +53,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder made by preprocess.py")
-    data.add_argument("--limit", type=_positive(int), metavar="N", help="use N pictures of each split, to try things out")
+    data.add_argument("--limit", type=positive(int), metavar="N", help="use N pictures of each split, to try things out")
     data.add_argument("--votes", type=Path, metavar="CSV", help="FER+'s fer2013new.csv: how ten people voted, a second target in training")
 
     model = parser.add_argument_group("model")
@@ -64,15 +65,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     model.add_argument("--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start")
 
     optimisation = parser.add_argument_group("optimisation (SGD with Nesterov momentum, cosine schedule)")
-    optimisation.add_argument("--epochs", type=_positive(int), default=40)
-    optimisation.add_argument("--batch-size", type=_positive(int), default=64, help="pictures a step and process")
-    optimisation.add_argument("--lr", type=_positive(float), default=0.01, help="peak learning rate")
+    optimisation.add_argument("--epochs", type=positive(int), default=40)
+    optimisation.add_argument("--batch-size", type=positive(int), default=64, help="pictures a step and process")
+    optimisation.add_argument("--lr", type=positive(float), default=0.01, help="peak learning rate")
     optimisation.add_argument("--warmup-epochs", type=float, default=0.5, help="epochs of linear warm-up")
     optimisation.add_argument("--momentum", type=_share, default=0.9)
     optimisation.add_argument("--weight-decay", type=float, default=5e-4, help="on matrices and kernels only")
-    # FER2013's labels are wrong for about every fourth picture: certainty must not be learned from them.
+    # FER+'s ten annotators, where they agree, confirm 72 % of FER2013's labels: certainty must not be learned from them.
     optimisation.add_argument("--label-smoothing", type=_share, default=0.1)
-    optimisation.add_argument("--votes-weight", type=_positive(float), default=0.5, help="of the votes' loss beside the labels'")
+    optimisation.add_argument("--votes-weight", type=positive(float), default=0.5, help="of the votes' loss beside the labels'")
     optimisation.add_argument("--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept")
 
     augmentation = parser.add_argument_group("augmentation (crop 224/240 and mirror image always)")
@@ -87,7 +88,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     system.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     system.add_argument("--seed", type=int, default=0)
-    system.add_argument("--max-minutes", type=_positive(float), metavar="M", help="stop after M minutes; --resume goes on")
+    system.add_argument("--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on")
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, default=Path("output/train"), help="folder of the run folders")
@@ -103,17 +104,6 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if arguments.resume:
         _refuse_changes_on_resume(parser, arguments)
     return arguments
-
-
-def _positive(kind):
-    def parse(text: str):
-        value = kind(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
-        return value
-
-    parse.__name__ = kind.__name__
-    return parse
 
 
 def _share(text: str) -> float:

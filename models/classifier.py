@@ -17,7 +17,7 @@ import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.device import choose_device, choose_precision
-from models.faces import face_crop, make_detector
+from models.faces import box_within, face_crop, make_detector
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
@@ -117,7 +117,7 @@ class ExpressionClassifier:
             if detector is None:
                 detector = self._detector = self._detector or make_detector()
             detections = detector.detect(picture)
-            boxes = [_within(detection.box, width, height) for detection in detections]
+            boxes = [box_within(detection.box, width, height) for detection in detections]
             scores = [detection.score for detection in detections]
             crops = [face_crop(picture, detection) for detection in detections]
         return self.make_faces(boxes, scores, self.classify(crops))
@@ -130,10 +130,3 @@ class ExpressionClassifier:
             Face(box, score, self.class_names[int(row.argmax())], row)
             for box, score, row in zip(boxes, scores, probabilities, strict=True)
         ]
-
-
-def _within(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
-    """The box in whole pixels, cut at the picture's edges."""
-    x, y, box_width, box_height = box
-    left, top = max(round(x), 0), max(round(y), 0)
-    return left, top, min(round(x + box_width), width) - left, min(round(y + box_height), height) - top

@@ -4,7 +4,7 @@
     result = result_picture(picture, faces, classifier.class_names)  # the same at the left, bars at the right
 
 Pictures are drawn with Pillow and its own font, the same on every system. Matplotlib is imported only when a
-plot is made: importing it takes half a second.
+plot is made: the demos make none, and start sooner without it.
 """
 
 from collections.abc import Sequence

@@ -87,6 +87,13 @@ def frame_box(detection: Detection) -> tuple[float, float, float, float]:
     return centre.real - side / 2, centre.imag - side / 2, side, side
 
 
+def box_within(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
+    """The box in whole pixels, cut at the picture's edges."""
+    x, y, box_width, box_height = box
+    left, top = max(round(x), 0), max(round(y), 0)
+    return left, top, min(round(x + box_width), width) - left, min(round(y + box_height), height) - top
+
+
 def face_crop(picture: np.ndarray, detection: Detection) -> np.ndarray:
     """Cuts a face out as FER2013 frames it, turned upright; what lies beyond the picture's edge repeats the edge.
 
@@ -335,7 +342,8 @@ class MtcnnFinder:
     PYRAMID_STEP = 0.709  # the next level has half the pixels
     PROPOSAL_SCORE, REFINED_SCORE = 0.6, 0.5
     # 95 of 100 upright faces score 0.99 and more; 0.8 would let in three times as many false finds.
-    # A cuff with a wrist watch in input/1.jpg reaches 0.91.
+    # A cuff with a wrist watch in input/1.jpg reaches 0.91. Leaving out what is below 0.95 costs 2 of 77 faces that lean
+    # by 20° (93.5 to 90.9 % found), none upright; it changes nothing on 206 pictures without a face, 0 finds either way.
     MIN_SCORE, MIN_SCORE_TURNED, SURE_SCORE = 0.95, 0.95, 0.999
 
     def __init__(self):

@@ -5,8 +5,8 @@
     torch.Size([2, 7])
 
 The trunk is torchvision's, module for module, so that `features.*` keys of torchvision's `vgg16_bn` and
-`vgg16` load as they are; it is written out here because importing torchvision would double the start-up
-time of the demos, and they need nothing else of it.
+`vgg16` load as they are; it is written out here because the demos need nothing else of torchvision and start
+sooner without importing it.
 """
 
 import torch

@@ -25,7 +25,7 @@ import numpy as np
 from models.batch.records import NO_FACE, OK, UNREADABLE, FaceRecord
 from models.batch.sources import Picture
 from models.drawing import annotate
-from models.faces import face_crop
+from models.faces import box_within, face_crop
 from models.pictures import PictureError, read_picture, write_picture
 
 COPIES, THUMBNAILS = "annotated", "report-thumbnails"  # folders in the output folder
@@ -157,7 +157,7 @@ class Hands:
         return Reading(
             status=OK if detections else NO_FACE,
             size=(width, height),
-            boxes=[_within(detection.box, width, height) for detection in detections],
+            boxes=[box_within(detection.box, width, height) for detection in detections],
             scores=[float(detection.score) for detection in detections],
             crops=crops,
             thumbnail=thumbnail,
@@ -261,13 +261,6 @@ def _shrunk(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float]:
         return pixels, 1.0
     height, width = (max(round(length * scale), 1) for length in pixels.shape[:2])
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), scale
-
-
-def _within(box: tuple[float, float, float, float], width: int, height: int) -> tuple[int, int, int, int]:
-    """The box in whole pixels, cut at the picture's edges."""
-    x, y, box_width, box_height = box
-    left, top = max(round(x), 0), max(round(y), 0)
-    return left, top, min(round(x + box_width), width) - left, min(round(y + box_height), height) - top
 
 
 def _one_line(error: object) -> str:
