@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -221,12 +222,15 @@ def test_wrong_flags_are_refused(arguments, capsys):
     assert "--lr" in capsys.readouterr().err or arguments[0] != "--resume"
 
 
-def test_evaluate_prints_a_table_and_ends_stdout_with_json(data_folder):
-    result = run_script("train.py", "--evaluate", "--data", data_folder, "--split", "test", "--tta", "ten", "--device", "cpu")
+def test_evaluate_prints_a_table_and_ends_stdout_with_json(data_folder, tmp_path):
+    data = shutil.copytree(data_folder, tmp_path / "data")
+    shutil.copy(next((data / "train" / "0").iterdir()), next((data / "test" / "0").iterdir()))
+    result = run_script("train.py", "--evaluate", "--data", data, "--split", "test", "--tta", "ten", "--device", "cpu")
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout.splitlines()[-1])
     assert (report["split"], report["tta"], report["n"]) == ("test", "ten", 28)
     assert {"accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "per_class", "seconds"} <= report.keys()
+    assert report["without_copies"]["n"] == 27
     assert "Surprised" in result.stderr and f"accuracy {report['accuracy']:.2%}" in result.stderr
 
 

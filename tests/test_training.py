@@ -1,5 +1,6 @@
 """The rooms of models/training; the script is tested in test_train.py."""
 
+import shutil
 from urllib.error import URLError
 
 import cv2
@@ -14,7 +15,7 @@ from models.checkpoint import make_checkpoint, save_atomically
 from models.expressions import CLASS_NAMES
 from models.training import votes
 from models.training.augmentation import Augmentation
-from models.training.dataset import DatasetError, Split, count_batches, epoch_batches, find_classes, load_split
+from models.training.dataset import DatasetError, Split, count_batches, epoch_batches, find_classes, find_copies, load_split
 from models.training.loop import Recipe, Trainer, TrainingDiverged
 from models.training.metrics import classification_report, expected_calibration_error, fit_temperature
 from models.training.start import StartWeightsError, freeze_blocks, insert_batch_norm, start_network
@@ -49,6 +50,14 @@ def make_trainer(recipe: Recipe = RECIPE, **options) -> Trainer:
 
 
 # ------------------------------------------------------------------------------------------------------- dataset
+
+
+def test_copies_of_training_pictures_are_known_by_their_bytes_whatever_their_label(data_folder, tmp_path):
+    data = shutil.copytree(data_folder, tmp_path / "data")
+    names = load_split(data, "val", 240, None, list(CLASS_NAMES)).names
+    assert not find_copies(data, "val", names).any()
+    shutil.copy(sorted((data / "train" / "6").iterdir())[0], data / "val" / names[3])
+    assert find_copies(data, "val", names).nonzero()[0].tolist() == [3]
 
 
 def test_a_split_is_read_once_as_uint8_with_the_folders_as_labels(data_folder):

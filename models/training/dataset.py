@@ -8,6 +8,7 @@ Decoding 28,709 JPEGs takes one core some 20 seconds; done in each epoch it woul
 as much as small crops cost the network. Kept at 240×240 they take 1.65 GB.
 """
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -131,6 +132,25 @@ def list_split(data: Path, split: str, class_names: list[str]) -> tuple[list[Pat
         files += found
         targets += [number] * len(found)
     return files, targets
+
+
+def find_copies(data: Path, split: str, names: list[str]) -> np.ndarray:
+    """Which pictures of a split are in the training split too, byte for byte, whatever label they bear there.
+
+    Equal pictures are equal files, since preprocess.py writes each in the same way.
+
+    Args:
+        names: `Split.names` of the split.
+
+    Returns:
+        bool `[N]`; all False where there is no `data/train`.
+    """
+    seen = {_digest(file) for file in (data / "train").glob("*/*") if file.is_file()}
+    return np.array([_digest(data / split / name) in seen for name in names], bool)
+
+
+def _digest(file: Path) -> bytes:
+    return hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
 
 
 def _decode_grey(file: Path, side: int) -> np.ndarray:

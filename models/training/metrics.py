@@ -90,4 +90,6 @@ def format_report(report: dict[str, Any]) -> str:
         f"macro F1 {report['macro_f1']:.2%}, calibration error {report['expected_calibration_error']:.2%}, "
         f"{report['n']} pictures"
     )
+    if without := report.get("without_copies"):
+        lines.append(f"accuracy {without['accuracy']:.2%} on the {without['n']} that are no copies of training pictures")
     return "\n".join(lines)
