@@ -5,9 +5,9 @@
 
 A row is a condition. For each detector it tells how many faces are found; how many of all are found and labelled
 rightly; and, of those found, how many are labelled rightly from the detector's crop, from a crop at the very place
-where the face was pasted, and from FER2013's own picture. The first two are equal where a detector frames as the classifier
-needs it; between the last two stands what pasting does to a picture. Then: boxes in pictures that show no face, and
-times. The pasted face is cut off at FER2013's edge and so is harder to find than a face that sits on a head.
+where the face was pasted, and from FER2013's own picture. The first two are equal where a detector frames as the
+classifier needs it; between the last two stands what pasting does to a picture. Then: boxes in pictures that show no
+face, and times. The pasted face is cut off at FER2013's edge and so is harder to find than one that sits on a head.
 """
 
 import argparse
