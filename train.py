@@ -5,33 +5,41 @@
     python train.py --input-size 96 --epochs 10         # what a CPU does in some hours
     python train.py --resume                            # go on with the run that was stopped last
     python train.py --evaluate --split val --tta flip   # the shipped weights on data/val
+    python train.py --data ck --folds 10                # cross-validation by person on a folder of class folders
     torchrun --nproc-per-node 4 train.py                # four GPUs
 
 A run folder holds config.json, train.log, metrics.csv (a row an epoch), curves.png, best.pt (the averaged weights
 that did best on val, float16), last.pt (everything, to go on from), confusion_matrix.png and report.json. Epochs
 and settings are chosen on val alone; test, where there is one, is evaluated once, on the weights chosen.
 
-Exit code: 0 done; 1 stopped before the end, --resume goes on; 2 wrong use or something missing.
+With --folds it holds a folder a fold and, at the end, folds.json: accuracy, balanced accuracy and macro F1 of each
+fold, their mean and standard deviation. No fold chooses its epoch: the weights after the last one are tested, since
+choosing on the fold that is reported would flatter.
+
+Exit code: 0 done; 1 stopped before the end, --resume goes on; 2 wrong use or something missing; 130 stopped by Ctrl-C
+before or after training.
 """
 
 import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models.checkpoint import SHIPPED_CHECKPOINT, CheckpointError, build_network, load_checkpoint
-from models.command_line import positive
-from models.device import DeviceError, choose_device, choose_precision, keep_freed_memory
+from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
+from models.command_line import DONE, IN_PART, new_parser, positive, script
+from models.device import choose_device, choose_precision, keep_freed_memory
 from models.training.augmentation import Augmentation
-from models.training.dataset import PICTURE_SIDE, SPLITS, DatasetError, find_classes, find_copies, load_split
+from models.training.dataset import PICTURE_SIDE, SPLITS, Split, find_classes, find_copies, load_split
+from models.training.folds import PERSON_PATTERN, cross_validate, plan_folds
 from models.training.loop import Recipe, Trainer
 from models.training.metrics import format_report
-from models.training.run import Run, RunError, make_report, report_best, train_epochs
-from models.training.start import StartWeightsError, start_network
+from models.training.run import Run, StopSignal, make_report, report_best, train_epochs
+from models.training.start import start_network
 from models.training.votes import load_votes
 from models.training.workers import Workers, join_workers
 from models.vgg16 import HEADS, prepare_for_inference
@@ -47,14 +55,26 @@ RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Train VGG16 on the seven expressions, or evaluate a checkpoint (--evaluate).",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder made by preprocess.py")
     data.add_argument("--limit", type=positive(int), metavar="N", help="use N pictures of each split, to try things out")
-    data.add_argument("--votes", type=Path, metavar="CSV", help="FER+'s fer2013new.csv: how ten people voted, a second target in training")
+    data.add_argument(
+        "--votes", type=Path, metavar="CSV",
+        help="FER+'s fer2013new.csv: how ten people voted, a second target in training",
+    )  # fmt: skip
+
+    folds = parser.add_argument_group("cross-validation")
+    folds.add_argument(
+        "--folds", type=_folds, metavar="K",
+        help="train K times, each time on all but a K-th of the people, and test on those; --data is then one folder "
+        "with a folder a class directly in it (of a folder with train/ in it, name one split: data/train)",
+    )  # fmt: skip
+    folds.add_argument(
+        "--group-pattern", default=PERSON_PATTERN, metavar="REGEX",
+        help="who is in a picture: the expression's first group, matched against the beginning of the file's name; "
+        "by default what stands before the first _, as in S005_001_00000011.png",
+    )  # fmt: skip
 
     model = parser.add_argument_group("model")
     model.add_argument("--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path")
@@ -113,6 +133,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _folds(text: str) -> int:
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"{text} is too few: some people train, others test, so 2 folds or more")
+    return value
+
+
 def _size(text: str) -> int:
     value = int(text)
     if not 32 <= value <= 1024:
@@ -130,19 +157,13 @@ def _refuse_changes_on_resume(parser: argparse.ArgumentParser, arguments: argpar
         parser.error(f"--resume goes on with the run's own settings: leave out {', '.join(changed)}")
 
 
+@script
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    try:
-        if arguments.evaluate:
-            return evaluate(arguments)
-        with join_workers(arguments.device) as (workers, device):
-            return train(arguments, workers, device)
-    except (RunError, DatasetError, CheckpointError, StartWeightsError, DeviceError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"train.py: {error}; the last files that were complete are intact", file=sys.stderr)
-        return 1
+    if arguments.evaluate:
+        return evaluate(arguments)
+    with join_workers(arguments.device) as (workers, device):
+        return train(arguments, workers, device)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -167,24 +188,45 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def train(arguments: argparse.Namespace, workers: Workers, device: torch.device) -> int:
     """Trains, or goes on training, into a run folder."""
-    if arguments.resume:
-        run = Run.resume(arguments.resume, arguments.output, workers)
+    stop = StopSignal(arguments.max_minutes, workers, device)
+    resumed = Run.resume(arguments.resume, arguments.output, workers) if arguments.resume else None
+    config = resumed.config if resumed else _config(arguments)
+    data, limit, test_side = Path(config["data"]), config["limit"], make_input_spec(config["input_size"])["resize"]
+    # What is missing in the data is said before a folder is made.
+    plan, class_names = None, []
+    if config.get("folds"):
+        plan = plan_folds(data, config["folds"], config["group_pattern"], config["seed"], limit)
     else:
-        find_classes(arguments.data)  # says what is missing before a folder is made
-        run = Run.start(_config(arguments), arguments.output, workers)
-    config, precision = run.config, choose_precision(run.config["precision"], device)
+        class_names = find_classes(data)
+    run = resumed or Run.start(config, arguments.output, workers)
     if device.type == "cpu":
         keep_freed_memory()
+    if plan:
+        fit = partial(_fit, class_names=plan.class_names, workers=workers, device=device, stop=stop)
+        return DONE if cross_validate(run, plan, fit, test_side, stop) else IN_PART
 
-    data, class_names, spec = Path(config["data"]), find_classes(Path(config["data"])), make_input_spec(config["input_size"])
-    train_split = load_split(data, "train", PICTURE_SIDE, config["limit"], class_names)
-    val_split = load_split(data, "val", spec["resize"], config["limit"], class_names)
+    train_split = load_split(data, "train", PICTURE_SIDE, limit, class_names)
+    val_split = load_split(data, "val", test_side, limit, class_names)
+    with stop:
+        trainer = _fit(run, train_split, val_split, class_names, workers, device, stop)
+    if trainer is None:
+        return IN_PART
+    report_best(run, trainer, val_split)
+    return DONE
+
+
+def _fit(
+    run: Run, train_split: Split, val_split: Split, class_names: list[str],
+    workers: Workers, device: torch.device, stop: StopSignal,
+) -> Trainer | None:  # fmt: skip
+    """Trains a run from where it stands to its last epoch; None if it was stopped before."""
+    config, precision = run.config, choose_precision(run.config["precision"], device)
+    spec = make_input_spec(config["input_size"])
     if config["votes"]:
         train_split.votes = load_votes(Path(config["votes"]), train_split.names)
-
     torch.manual_seed(config["seed"])
     network = start_network(
-        "scratch" if arguments.resume else config["init"],
+        "scratch" if run.was_begun else config["init"],
         head=config["head"], num_classes=len(class_names), dropout=config["dropout"],
         pictures=train_split.pictures[:: len(train_split) // 512 + 1], input_spec=spec,
     )  # fmt: skip
@@ -194,17 +236,14 @@ def train(arguments: argparse.Namespace, workers: Workers, device: torch.device)
         Recipe(**{name: config[name] for name in RECIPE_FLAGS}, precision=precision),
         workers, with_votes=bool(config["votes"]),
     )  # fmt: skip
-    if arguments.resume:
+    if run.was_begun:
         trainer.load_state_dict(run.read_last())
     run.log(
         f"{len(train_split)} train and {len(val_split)} val pictures; VGG16-BN, head {config['head']}, "
         f"input {config['input_size']}, {precision} on {_describe(device, workers)}; "
         f"epochs {trainer.progress.epoch + 1} to {config['epochs']}, into {run.folder}"
     )
-    if not train_epochs(run, trainer, train_split.to(device), val_split, arguments.max_minutes):
-        return 1
-    report_best(run, trainer, val_split)
-    return 0
+    return trainer if train_epochs(run, trainer, train_split.to(device), val_split, stop) else None
 
 
 def _config(arguments: argparse.Namespace) -> dict[str, Any]:

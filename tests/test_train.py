@@ -14,10 +14,8 @@ import pytest
 import torch
 
 import train
-from models import vgg16
 from models.checkpoint import load_checkpoint
-from models.training import votes
-from tests.conftest import ROOT, run_script
+from tests.conftest import ROOT, narrow_network, run_script
 from tests.fer2013_samples import write_data_folder
 
 QUICK = ["--init", "scratch", "--input-size", "32", "--batch-size", "16", "--device", "cpu", "--precision", "fp32"]
@@ -43,18 +41,6 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     """Has the next run stop, as on Ctrl-C, when so many batches are done."""
     asked = iter(range(10_000))
     monkeypatch.setattr("models.training.run.StopSignal.asked", lambda self: next(asked) > batches)
-
-
-def narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has this process build VGG16 with an eighth of its channels, which trains in a moment."""
-    narrow = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
-    for module in (vgg16, votes):
-        monkeypatch.setattr(module, "BLOCKS", narrow)
-
-
-@pytest.fixture
-def narrow(monkeypatch):
-    narrow_network(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,8 @@ import torch
 import torchvision
 from torch import nn
 
-from models import vgg16
 from models.checkpoint import make_checkpoint, save_atomically
 from models.expressions import CLASS_NAMES
-from models.training import votes
 from models.training.augmentation import Augmentation
 from models.training.dataset import DatasetError, Split, count_batches, epoch_batches, find_classes, find_copies, load_split
 from models.training.loop import Recipe, Trainer, TrainingDiverged
@@ -28,14 +26,6 @@ RECIPE = Recipe(
     epochs=2, batch_size=8, lr=0.01, warmup_epochs=0.5, momentum=0.9, weight_decay=5e-4, label_smoothing=0.1,
     votes_weight=0.5, ema_decay=0.9, freeze_blocks=0, seed=0, precision="fp32",
 )  # fmt: skip
-
-
-@pytest.fixture
-def narrow(monkeypatch):
-    """VGG16 with an eighth of its channels, which trains in a moment."""
-    blocks = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
-    for module in (vgg16, votes):
-        monkeypatch.setattr(module, "BLOCKS", blocks)
 
 
 def small_split(count: int = 24) -> Split:
