@@ -22,6 +22,7 @@ before or after training.
 
 import argparse
 import json
+import math
 import sys
 import time
 from functools import partial
@@ -34,7 +35,16 @@ from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.command_line import DONE, IN_PART, new_parser, positive, script
 from models.device import choose_device, choose_precision, keep_freed_memory
 from models.training.augmentation import Augmentation
-from models.training.dataset import PICTURE_SIDE, SPLITS, Split, find_classes, find_copies, load_split
+from models.training.dataset import (
+    PICTURE_SIDE,
+    SPLITS,
+    DatasetError,
+    Split,
+    count_batches,
+    find_classes,
+    find_copies,
+    load_split,
+)
 from models.training.folds import PERSON_PATTERN, cross_validate, plan_folds
 from models.training.loop import Recipe, Trainer
 from models.training.metrics import format_report
@@ -58,7 +68,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder made by preprocess.py")
-    data.add_argument("--limit", type=positive(int), metavar="N", help="use N pictures of each split, to try things out")
+    data.add_argument(
+        "--limit", type=positive(int), metavar="N", help="use N pictures of each split, to try things out"
+    )
     data.add_argument(
         "--votes", type=Path, metavar="CSV",
         help="FER+'s fer2013new.csv: how ten people voted, a second target in training",
@@ -77,48 +89,70 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
 
     model = parser.add_argument_group("model")
-    model.add_argument("--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path")
-    model.add_argument("--head", choices=HEADS, default="gap", help="gap: light, any input size; fc: the classic 4096-4096")
+    model.add_argument(
+        "--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path"
+    )
+    model.add_argument(
+        "--head", choices=HEADS, default="gap", help="gap: light, any input size; fc: the classic 4096-4096"
+    )
     # VGG16's own input. Small inputs train many times as fast: the cost goes with the square.
     model.add_argument("--input-size", type=_size, default=224, metavar="PIXELS", help="side of the crops, 32 or more")
     model.add_argument("--dropout", type=_share, default=0.5, help="dropout in the head")
-    model.add_argument("--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start")
+    model.add_argument(
+        "--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start"
+    )
 
     optimisation = parser.add_argument_group("optimisation (SGD with Nesterov momentum, cosine schedule)")
     optimisation.add_argument("--epochs", type=positive(int), default=40)
     optimisation.add_argument("--batch-size", type=positive(int), default=64, help="pictures a step and process")
     optimisation.add_argument("--lr", type=positive(float), default=0.01, help="peak learning rate")
-    optimisation.add_argument("--warmup-epochs", type=float, default=0.5, help="epochs of linear warm-up")
+    optimisation.add_argument("--warmup-epochs", type=_not_negative, default=0.5, help="epochs of linear warm-up")
     optimisation.add_argument("--momentum", type=_share, default=0.9)
-    optimisation.add_argument("--weight-decay", type=float, default=5e-4, help="on matrices and kernels only")
-    # FER+'s ten annotators, where they agree, confirm 72 % of FER2013's labels: certainty must not be learned from them.
+    optimisation.add_argument("--weight-decay", type=_not_negative, default=5e-4, help="on matrices and kernels only")
+    # FER+'s ten annotators, where they agree, confirm 72 % of FER2013's labels: certainty must not be learned from
+    # them.
     optimisation.add_argument("--label-smoothing", type=_share, default=0.1)
-    optimisation.add_argument("--votes-weight", type=positive(float), default=0.5, help="of the votes' loss beside the labels'")
-    optimisation.add_argument("--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept")
+    optimisation.add_argument(
+        "--votes-weight", type=positive(float), default=0.5, help="of the votes' loss beside the labels'"
+    )
+    optimisation.add_argument(
+        "--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept"
+    )
 
     augmentation = parser.add_argument_group("augmentation (crop 224/240 and mirror image always)")
     defaults = Augmentation(size=224)
-    augmentation.add_argument("--rotation", type=float, default=defaults.rotation, help="largest, degrees")
+    augmentation.add_argument("--rotation", type=_not_negative, default=defaults.rotation, help="largest, degrees")
     augmentation.add_argument("--scale", type=_share, default=defaults.scale, help="largest change of scale")
     augmentation.add_argument("--shift", type=_share, default=defaults.shift, help="largest shift beyond the crop's")
-    augmentation.add_argument("--brightness", type=_share, default=defaults.brightness, help="largest change of brightness and contrast")
-    augmentation.add_argument("--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle")
+    augmentation.add_argument(
+        "--brightness", type=_share, default=defaults.brightness, help="largest change of brightness and contrast"
+    )
+    augmentation.add_argument(
+        "--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle"
+    )
 
     system = parser.add_argument_group("system")
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     system.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    system.add_argument("--seed", type=int, default=0)
-    system.add_argument("--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on")
+    system.add_argument("--seed", type=_seed, default=0)
+    system.add_argument(
+        "--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on"
+    )
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, default=Path("output/train"), help="folder of the run folders")
-    output.add_argument("--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run folder, by default the latest")
+    output.add_argument(
+        "--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run folder, by default the latest"
+    )
 
     evaluation = parser.add_argument_group("evaluation")
     evaluation.add_argument("--evaluate", action="store_true", help="evaluate a checkpoint instead of training")
     evaluation.add_argument("--checkpoint", type=Path, default=SHIPPED_CHECKPOINT, help="the checkpoint to evaluate")
     evaluation.add_argument("--split", choices=SPLITS, default="val")
-    evaluation.add_argument("--tta", choices=TTA_MODES, default="flip", help="views averaged: the centre, with its mirror image, or ten crops")
+    evaluation.add_argument(
+        "--tta", choices=TTA_MODES, default="flip",
+        help="views averaged: the centre, with its mirror image, or ten crops",
+    )  # fmt: skip
 
     arguments = parser.parse_args(argv)
     if arguments.resume:
@@ -130,6 +164,20 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1, 1 excluded")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {2**32 - 1}")
     return value
 
 
@@ -178,8 +226,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
     report["seconds"] = round(time.perf_counter() - started, 2)
     own = ~find_copies(arguments.data, arguments.split, split.names)
-    if arguments.split != "train" and not own.all():  # FER2013's splits share some pictures
-        right = average_views(logits).argmax(1) == split.targets
+    if arguments.split != "train" and own.any() and not own.all():  # FER2013's splits share some pictures
+        right = average_views(logits, checkpoint["temperature"]).argmax(1) == split.targets
         report["without_copies"] = {"accuracy": float(right.numpy()[own].mean()), "n": int(own.sum())}
     print(format_report(report), file=sys.stderr)
     print(json.dumps(report))
@@ -221,6 +269,11 @@ def _fit(
 ) -> Trainer | None:  # fmt: skip
     """Trains a run from where it stands to its last epoch; None if it was stopped before."""
     config, precision = run.config, choose_precision(run.config["precision"], device)
+    if not count_batches(len(train_split), config["batch_size"], workers.world):
+        raise DatasetError(
+            f"{len(train_split)} training pictures, {config['batch_size']} a step and process, make no batch of two "
+            "or more for each process: raise --batch-size, or --limit"
+        )
     spec = make_input_spec(config["input_size"])
     if config["votes"]:
         train_split.votes = load_votes(Path(config["votes"]), train_split.names)
@@ -231,7 +284,7 @@ def _fit(
         pictures=train_split.pictures[:: len(train_split) // 512 + 1], input_spec=spec,
     )  # fmt: skip
     trainer = Trainer(
-        network.to(device, memory_format=torch.channels_last), class_names, spec,
+        network.to(device).to(memory_format=torch.channels_last), class_names, spec,
         Augmentation(config["input_size"], **{name: config[name] for name in AUGMENTATION_FLAGS}),
         Recipe(**{name: config[name] for name in RECIPE_FLAGS}, precision=precision),
         workers, with_votes=bool(config["votes"]),

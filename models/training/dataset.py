@@ -24,7 +24,7 @@ from models.expressions import CLASS_NAMES
 
 PICTURE_SIDE = 240  # what preprocess.py writes
 SPLITS = ("train", "val", "test")
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".webp"}
 
 
 class DatasetError(UserError):
@@ -126,7 +126,7 @@ def name_classes(folder: Path, listed: Path) -> list[str]:
         raise DatasetError(f"{folder} holds {len(folders)} class folders: at least two are needed, one a class")
     if not all(name.isdecimal() for name in folders):
         return folders
-    names = listed.read_text(encoding="utf-8").split("\n") if listed.is_file() else list(CLASS_NAMES)
+    names = listed.read_text(encoding="utf-8-sig").split("\n") if listed.is_file() else list(CLASS_NAMES)
     names = [name.strip() for name in names if name.strip()]
     if sorted(folders, key=int) != [str(number) for number in range(len(names))]:
         raise DatasetError(
@@ -218,4 +218,4 @@ def epoch_batches(
 def count_batches(count: int, batch_size: int, world: int = 1) -> int:
     """How many batches `epoch_batches` yields."""
     full, rest = divmod(count, batch_size * world)
-    return full + (rest >= 2 * world)
+    return (full if batch_size >= 2 else 0) + (rest >= 2 * world)

@@ -105,8 +105,8 @@ def plan_folds(data: Path, count: int, group_pattern: str, seed: int, limit: int
     for number, name in enumerate(class_names):
         if len(np.unique(folds[targets == number])) < 2:
             raise DatasetError(
-                f"all pictures of {name} are in one fold, whose network would never see it in training: each class needs "
-                "pictures of two people or more; where it has them, take another number of folds or another --seed"
+                f"all pictures of {name} are in one fold, whose network would never see it in training: each class "
+                "needs pictures of two people or more; where it has them, another --seed or number of folds may help"
             )
     return FoldPlan(class_names, files, targets, groups, folds, count)
 

@@ -112,7 +112,7 @@ class Run:
     def log(self, text: str) -> None:
         if self.writes:
             tqdm.write(text, file=sys.stderr)
-            with open(self.folder / "train.log", "a", encoding="utf-8") as file:
+            with open(self.folder / "train.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
 
     def log_stop(self, reason: str, place: str) -> None:
@@ -216,11 +216,12 @@ def finish_epoch(run: "Run", trainer: Trainer, val_split: Split) -> None:
     progress.start_next_epoch()
     if is_best:
         run.write_weights("best.pt", trainer, {"val_accuracy": accuracy, "tta": "none"})
-    run.write_last(trainer)
     if run.writes:
         run.write_row(row)
+    run.write_last(trainer)  # last: what is killed before it does the epoch, and writes all of the above, again
     run.log(
-        f"epoch {row['epoch']:>3}/{recipe.epochs}  train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.2%}  "
+        f"epoch {row['epoch']:>3}/{recipe.epochs}  "
+        f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.2%}  "
         f"val loss {row['val_loss']:.4f} accuracy {accuracy:.2%}{' *' if is_best else ''}  "
         f"{speed:.0f} pictures/s  {row['seconds']:.0f} s"
     )
@@ -282,10 +283,9 @@ class EpochBar:
     def show(self, progress: Progress, batches: int) -> None:
         self.bar.total = batches
         self.bar.update(progress.batch - self.bar.n)
-        counted = progress.seen if progress.loss_sum else 0
-        if counted:
+        if progress.counted:
             self.bar.set_postfix_str(
-                f"loss {progress.loss_sum / counted:.3f}, accuracy {progress.correct / counted:.1%}, "
+                f"loss {progress.loss_sum / progress.counted:.3f}, accuracy {progress.correct / progress.counted:.1%}, "
                 f"{progress.seen / progress.seconds:.0f} pictures/s",
                 refresh=False,
             )
