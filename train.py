@@ -5,33 +5,51 @@
     python train.py --input-size 96 --epochs 10         # what a CPU does in some hours
     python train.py --resume                            # go on with the run that was stopped last
     python train.py --evaluate --split val --tta flip   # the shipped weights on data/val
+    python train.py --data ck --folds 10                # cross-validation by person on a folder of class folders
     torchrun --nproc-per-node 4 train.py                # four GPUs
 
 A run folder holds config.json, train.log, metrics.csv (a row an epoch), curves.png, best.pt (the averaged weights
 that did best on val, float16), last.pt (everything, to go on from), confusion_matrix.png and report.json. Epochs
 and settings are chosen on val alone; test, where there is one, is evaluated once, on the weights chosen.
 
-Exit code: 0 done; 1 stopped before the end, --resume goes on; 2 wrong use or something missing.
+With --folds it holds a folder a fold and, at the end, folds.json: accuracy, balanced accuracy and macro F1 of each
+fold, their mean and standard deviation. No fold chooses its epoch: the weights after the last one are tested, since
+choosing on the fold that is reported would flatter.
+
+Exit code: 0 done; 1 stopped before the end, --resume goes on; 2 wrong use or something missing; 130 stopped by Ctrl-C
+before or after training.
 """
 
 import argparse
 import json
+import math
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models.checkpoint import SHIPPED_CHECKPOINT, CheckpointError, build_network, load_checkpoint
-from models.command_line import positive
-from models.device import DeviceError, choose_device, choose_precision, keep_freed_memory
+from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
+from models.command_line import DONE, IN_PART, new_parser, positive, script
+from models.device import choose_device, choose_precision, keep_freed_memory
 from models.training.augmentation import Augmentation
-from models.training.dataset import PICTURE_SIDE, SPLITS, DatasetError, find_classes, find_copies, load_split
+from models.training.dataset import (
+    PICTURE_SIDE,
+    SPLITS,
+    DatasetError,
+    Split,
+    count_batches,
+    find_classes,
+    find_copies,
+    load_split,
+)
+from models.training.folds import PERSON_PATTERN, cross_validate, plan_folds
 from models.training.loop import Recipe, Trainer
 from models.training.metrics import format_report
-from models.training.run import Run, RunError, make_report, report_best, train_epochs
-from models.training.start import StartWeightsError, start_network
+from models.training.run import Run, StopSignal, make_report, report_best, train_epochs
+from models.training.start import start_network
 from models.training.votes import load_votes
 from models.training.workers import Workers, join_workers
 from models.vgg16 import HEADS, prepare_for_inference
@@ -47,58 +65,94 @@ RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Train VGG16 on the seven expressions, or evaluate a checkpoint (--evaluate).",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = new_parser(__doc__)
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, default=Path("data"), help="folder made by preprocess.py")
-    data.add_argument("--limit", type=positive(int), metavar="N", help="use N pictures of each split, to try things out")
-    data.add_argument("--votes", type=Path, metavar="CSV", help="FER+'s fer2013new.csv: how ten people voted, a second target in training")
+    data.add_argument(
+        "--limit", type=positive(int), metavar="N", help="use N pictures of each split, to try things out"
+    )
+    data.add_argument(
+        "--votes", type=Path, metavar="CSV",
+        help="FER+'s fer2013new.csv: how ten people voted, a second target in training",
+    )  # fmt: skip
+
+    folds = parser.add_argument_group("cross-validation")
+    folds.add_argument(
+        "--folds", type=_folds, metavar="K",
+        help="train K times, each time on all but a K-th of the people, and test on those; --data is then one folder "
+        "with a folder a class directly in it (of a folder with train/ in it, name one split: data/train)",
+    )  # fmt: skip
+    folds.add_argument(
+        "--group-pattern", default=PERSON_PATTERN, metavar="REGEX",
+        help="who is in a picture: the expression's first group, matched against the beginning of the file's name; "
+        "by default what stands before the first _, as in S005_001_00000011.png",
+    )  # fmt: skip
 
     model = parser.add_argument_group("model")
-    model.add_argument("--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path")
-    model.add_argument("--head", choices=HEADS, default="gap", help="gap: light, any input size; fc: the classic 4096-4096")
+    model.add_argument(
+        "--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path"
+    )
+    model.add_argument(
+        "--head", choices=HEADS, default="gap", help="gap: light, any input size; fc: the classic 4096-4096"
+    )
     # VGG16's own input. Small inputs train many times as fast: the cost goes with the square.
     model.add_argument("--input-size", type=_size, default=224, metavar="PIXELS", help="side of the crops, 32 or more")
     model.add_argument("--dropout", type=_share, default=0.5, help="dropout in the head")
-    model.add_argument("--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start")
+    model.add_argument(
+        "--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start"
+    )
 
     optimisation = parser.add_argument_group("optimisation (SGD with Nesterov momentum, cosine schedule)")
     optimisation.add_argument("--epochs", type=positive(int), default=40)
     optimisation.add_argument("--batch-size", type=positive(int), default=64, help="pictures a step and process")
     optimisation.add_argument("--lr", type=positive(float), default=0.01, help="peak learning rate")
-    optimisation.add_argument("--warmup-epochs", type=float, default=0.5, help="epochs of linear warm-up")
+    optimisation.add_argument("--warmup-epochs", type=_not_negative, default=0.5, help="epochs of linear warm-up")
     optimisation.add_argument("--momentum", type=_share, default=0.9)
-    optimisation.add_argument("--weight-decay", type=float, default=5e-4, help="on matrices and kernels only")
-    # FER+'s ten annotators, where they agree, confirm 72 % of FER2013's labels: certainty must not be learned from them.
+    optimisation.add_argument("--weight-decay", type=_not_negative, default=5e-4, help="on matrices and kernels only")
+    # FER+'s ten annotators, where they agree, confirm 72 % of FER2013's labels: certainty must not be learned from
+    # them.
     optimisation.add_argument("--label-smoothing", type=_share, default=0.1)
-    optimisation.add_argument("--votes-weight", type=positive(float), default=0.5, help="of the votes' loss beside the labels'")
-    optimisation.add_argument("--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept")
+    optimisation.add_argument(
+        "--votes-weight", type=positive(float), default=0.5, help="of the votes' loss beside the labels'"
+    )
+    optimisation.add_argument(
+        "--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept"
+    )
 
     augmentation = parser.add_argument_group("augmentation (crop 224/240 and mirror image always)")
     defaults = Augmentation(size=224)
-    augmentation.add_argument("--rotation", type=float, default=defaults.rotation, help="largest, degrees")
+    augmentation.add_argument("--rotation", type=_not_negative, default=defaults.rotation, help="largest, degrees")
     augmentation.add_argument("--scale", type=_share, default=defaults.scale, help="largest change of scale")
     augmentation.add_argument("--shift", type=_share, default=defaults.shift, help="largest shift beyond the crop's")
-    augmentation.add_argument("--brightness", type=_share, default=defaults.brightness, help="largest change of brightness and contrast")
-    augmentation.add_argument("--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle")
+    augmentation.add_argument(
+        "--brightness", type=_share, default=defaults.brightness, help="largest change of brightness and contrast"
+    )
+    augmentation.add_argument(
+        "--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle"
+    )
 
     system = parser.add_argument_group("system")
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     system.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    system.add_argument("--seed", type=int, default=0)
-    system.add_argument("--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on")
+    system.add_argument("--seed", type=_seed, default=0)
+    system.add_argument(
+        "--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on"
+    )
 
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, default=Path("output/train"), help="folder of the run folders")
-    output.add_argument("--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run folder, by default the latest")
+    output.add_argument(
+        "--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run folder, by default the latest"
+    )
 
     evaluation = parser.add_argument_group("evaluation")
     evaluation.add_argument("--evaluate", action="store_true", help="evaluate a checkpoint instead of training")
     evaluation.add_argument("--checkpoint", type=Path, default=SHIPPED_CHECKPOINT, help="the checkpoint to evaluate")
     evaluation.add_argument("--split", choices=SPLITS, default="val")
-    evaluation.add_argument("--tta", choices=TTA_MODES, default="flip", help="views averaged: the centre, with its mirror image, or ten crops")
+    evaluation.add_argument(
+        "--tta", choices=TTA_MODES, default="flip",
+        help="views averaged: the centre, with its mirror image, or ten crops",
+    )  # fmt: skip
 
     arguments = parser.parse_args(argv)
     if arguments.resume:
@@ -110,6 +164,27 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1, 1 excluded")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {2**32 - 1}")
+    return value
+
+
+def _folds(text: str) -> int:
+    value = int(text)
+    if value < 2:
+        raise argparse.ArgumentTypeError(f"{text} is too few: some people train, others test, so 2 folds or more")
     return value
 
 
@@ -130,19 +205,13 @@ def _refuse_changes_on_resume(parser: argparse.ArgumentParser, arguments: argpar
         parser.error(f"--resume goes on with the run's own settings: leave out {', '.join(changed)}")
 
 
+@script
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
-    try:
-        if arguments.evaluate:
-            return evaluate(arguments)
-        with join_workers(arguments.device) as (workers, device):
-            return train(arguments, workers, device)
-    except (RunError, DatasetError, CheckpointError, StartWeightsError, DeviceError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"train.py: {error}; the last files that were complete are intact", file=sys.stderr)
-        return 1
+    if arguments.evaluate:
+        return evaluate(arguments)
+    with join_workers(arguments.device) as (workers, device):
+        return train(arguments, workers, device)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -157,8 +226,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
     report["seconds"] = round(time.perf_counter() - started, 2)
     own = ~find_copies(arguments.data, arguments.split, split.names)
-    if arguments.split != "train" and not own.all():  # FER2013's splits share some pictures
-        right = average_views(logits).argmax(1) == split.targets
+    if arguments.split != "train" and own.any() and not own.all():  # FER2013's splits share some pictures
+        right = average_views(logits, checkpoint["temperature"]).argmax(1) == split.targets
         report["without_copies"] = {"accuracy": float(right.numpy()[own].mean()), "n": int(own.sum())}
     print(format_report(report), file=sys.stderr)
     print(json.dumps(report))
@@ -167,44 +236,67 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def train(arguments: argparse.Namespace, workers: Workers, device: torch.device) -> int:
     """Trains, or goes on training, into a run folder."""
-    if arguments.resume:
-        run = Run.resume(arguments.resume, arguments.output, workers)
+    stop = StopSignal(arguments.max_minutes, workers, device)
+    resumed = Run.resume(arguments.resume, arguments.output, workers) if arguments.resume else None
+    config = resumed.config if resumed else _config(arguments)
+    data, limit, test_side = Path(config["data"]), config["limit"], make_input_spec(config["input_size"])["resize"]
+    # What is missing in the data is said before a folder is made.
+    plan, class_names = None, []
+    if config.get("folds"):
+        plan = plan_folds(data, config["folds"], config["group_pattern"], config["seed"], limit)
     else:
-        find_classes(arguments.data)  # says what is missing before a folder is made
-        run = Run.start(_config(arguments), arguments.output, workers)
-    config, precision = run.config, choose_precision(run.config["precision"], device)
+        class_names = find_classes(data)
+    run = resumed or Run.start(config, arguments.output, workers)
     if device.type == "cpu":
         keep_freed_memory()
+    if plan:
+        fit = partial(_fit, class_names=plan.class_names, workers=workers, device=device, stop=stop)
+        return DONE if cross_validate(run, plan, fit, test_side, stop) else IN_PART
 
-    data, class_names, spec = Path(config["data"]), find_classes(Path(config["data"])), make_input_spec(config["input_size"])
-    train_split = load_split(data, "train", PICTURE_SIDE, config["limit"], class_names)
-    val_split = load_split(data, "val", spec["resize"], config["limit"], class_names)
+    train_split = load_split(data, "train", PICTURE_SIDE, limit, class_names)
+    val_split = load_split(data, "val", test_side, limit, class_names)
+    with stop:
+        trainer = _fit(run, train_split, val_split, class_names, workers, device, stop)
+    if trainer is None:
+        return IN_PART
+    report_best(run, trainer, val_split)
+    return DONE
+
+
+def _fit(
+    run: Run, train_split: Split, val_split: Split, class_names: list[str],
+    workers: Workers, device: torch.device, stop: StopSignal,
+) -> Trainer | None:  # fmt: skip
+    """Trains a run from where it stands to its last epoch; None if it was stopped before."""
+    config, precision = run.config, choose_precision(run.config["precision"], device)
+    if not count_batches(len(train_split), config["batch_size"], workers.world):
+        raise DatasetError(
+            f"{len(train_split)} training pictures, {config['batch_size']} a step and process, make no batch of two "
+            "or more for each process: raise --batch-size, or --limit"
+        )
+    spec = make_input_spec(config["input_size"])
     if config["votes"]:
         train_split.votes = load_votes(Path(config["votes"]), train_split.names)
-
     torch.manual_seed(config["seed"])
     network = start_network(
-        "scratch" if arguments.resume else config["init"],
+        "scratch" if run.was_begun else config["init"],
         head=config["head"], num_classes=len(class_names), dropout=config["dropout"],
         pictures=train_split.pictures[:: len(train_split) // 512 + 1], input_spec=spec,
     )  # fmt: skip
     trainer = Trainer(
-        network.to(device, memory_format=torch.channels_last), class_names, spec,
+        network.to(device).to(memory_format=torch.channels_last), class_names, spec,
         Augmentation(config["input_size"], **{name: config[name] for name in AUGMENTATION_FLAGS}),
         Recipe(**{name: config[name] for name in RECIPE_FLAGS}, precision=precision),
         workers, with_votes=bool(config["votes"]),
     )  # fmt: skip
-    if arguments.resume:
+    if run.was_begun:
         trainer.load_state_dict(run.read_last())
     run.log(
         f"{len(train_split)} train and {len(val_split)} val pictures; VGG16-BN, head {config['head']}, "
         f"input {config['input_size']}, {precision} on {_describe(device, workers)}; "
         f"epochs {trainer.progress.epoch + 1} to {config['epochs']}, into {run.folder}"
     )
-    if not train_epochs(run, trainer, train_split.to(device), val_split, arguments.max_minutes):
-        return 1
-    report_best(run, trainer, val_split)
-    return 0
+    return trainer if train_epochs(run, trainer, train_split.to(device), val_split, stop) else None
 
 
 def _config(arguments: argparse.Namespace) -> dict[str, Any]:

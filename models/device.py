@@ -26,7 +26,9 @@ def choose_device(name: str = "auto") -> torch.device:
         raise DeviceError(f"{name} is no device that is known here: take auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("no CUDA GPU can be used here: take --device cpu, or install a CUDA build of torch and its driver")
+        raise DeviceError(
+            "no CUDA GPU can be used here: take --device cpu, or install a CUDA build of torch and its driver"
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"there is no {name}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0")
     return device

@@ -14,10 +14,9 @@ import pytest
 import torch
 
 import train
-from models import vgg16
 from models.checkpoint import load_checkpoint
-from models.training import votes
-from tests.conftest import ROOT, run_script
+from models.training.run import Run
+from tests.conftest import ROOT, narrow_network, run_script
 from tests.fer2013_samples import write_data_folder
 
 QUICK = ["--init", "scratch", "--input-size", "32", "--batch-size", "16", "--device", "cpu", "--precision", "fp32"]
@@ -45,18 +44,6 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     monkeypatch.setattr("models.training.run.StopSignal.asked", lambda self: next(asked) > batches)
 
 
-def narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has this process build VGG16 with an eighth of its channels, which trains in a moment."""
-    narrow = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
-    for module in (vgg16, votes):
-        monkeypatch.setattr(module, "BLOCKS", narrow)
-
-
-@pytest.fixture
-def narrow(monkeypatch):
-    narrow_network(monkeypatch)
-
-
 @pytest.fixture(scope="module")
 def finished_run(data_folder, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("runs")
@@ -79,7 +66,8 @@ def test_best_is_chosen_on_val_and_test_is_reported_with_the_same_weights(finish
     best = load_checkpoint(finished_run / "best.pt")
     accuracies = [float(row["val_accuracy"]) for row in rows(finished_run)]
     assert best["epoch"] == accuracies.index(max(accuracies)) + 1
-    report, test_report = (json.loads((finished_run / name).read_text()) for name in ("report.json", "report_test.json"))
+    names = ("report.json", "report_test.json")
+    report, test_report = (json.loads((finished_run / name).read_text()) for name in names)
     assert (report["split"], test_report["split"]) == ("val", "test")
     assert report["temperature"] == test_report["temperature"] == best["temperature"]
     assert best["metrics"]["accuracy"] == report["accuracy"]
@@ -169,7 +157,9 @@ def test_max_minutes_stops_after_the_running_step(narrow, data_folder, tmp_path,
     assert torch.load(only_run(tmp_path) / "last.pt", weights_only=True)["progress"]["batch"] <= 1
 
 
-def test_a_loss_that_is_no_number_ends_with_a_sentence_and_keeps_the_good_weights(narrow, data_folder, tmp_path, capsys, monkeypatch):
+def test_a_loss_that_is_no_number_ends_with_a_sentence_and_keeps_the_good_weights(
+    narrow, data_folder, tmp_path, capsys, monkeypatch
+):
     from models.training.loop import Trainer
 
     step = Trainer._step
@@ -203,6 +193,8 @@ def test_a_full_disk_is_said_and_the_last_whole_files_stay(narrow, data_folder, 
     (["--resume", "nowhere"], "needs config.json and last.pt"),
     (["--evaluate", "--checkpoint", "absent.pt"], "there is no file absent.pt"),
     (["--evaluate", "--split", "test", "--data", "nowhere"], "there is no folder"),
+    (["--init", "scratch", "--limit", "1"], "raise --batch-size, or --limit"),
+    (["--init", "scratch", "--batch-size", "1"], "raise --batch-size, or --limit"),
 ])  # fmt: skip
 def test_wrong_use_is_one_sentence_with_the_remedy(arguments, message, data_folder, tmp_path, capsys):
     if "--data" not in arguments and "--resume" not in arguments:
@@ -214,7 +206,32 @@ def test_wrong_use_is_one_sentence_with_the_remedy(arguments, message, data_fold
     assert message in said and "Traceback" not in said and len(said.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--resume", "--lr", "0.1"], ["--epochs", "0"], ["--input-size", "16"], ["--dropout", "1"]])
+def test_ctrl_c_while_the_pictures_are_read_is_no_traceback(data_folder, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "load_split", interrupted)
+    assert train.main(quick(data_folder, tmp_path)) == 130
+    assert capsys.readouterr().err == "train.py: stopped\n"
+
+
+def test_an_epoch_is_in_the_table_before_it_counts_as_done(narrow, data_folder, tmp_path, monkeypatch):
+    done_and_written = []
+    write_last = Run.write_last
+
+    def note_and_write(self, trainer):
+        done_and_written.append((trainer.progress.epoch, len(rows(self.folder))))
+        write_last(self, trainer)
+
+    monkeypatch.setattr(Run, "write_last", note_and_write)
+    assert train.main(quick(data_folder, tmp_path, "--epochs", "2")) == 0
+    assert done_and_written == [(1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["--resume", "--lr", "0.1"], ["--epochs", "0"], ["--input-size", "16"], ["--dropout", "1"],
+    ["--weight-decay", "-1"], ["--rotation", "nan"], ["--seed", "-1"], ["--seed", str(2**64)],
+])  # fmt: skip
 def test_wrong_flags_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as exit:
         train.main(arguments)
@@ -229,9 +246,18 @@ def test_evaluate_prints_a_table_and_ends_stdout_with_json(data_folder, tmp_path
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout.splitlines()[-1])
     assert (report["split"], report["tta"], report["n"]) == ("test", "ten", 28)
-    assert {"accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "per_class", "seconds"} <= report.keys()
+    measures = {"accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "per_class", "seconds"}
+    assert measures <= report.keys()
     assert report["without_copies"]["n"] == 27
     assert "Surprised" in result.stderr and f"accuracy {report['accuracy']:.2%}" in result.stderr
+
+
+def test_a_split_of_copies_alone_has_no_accuracy_without_them(data_folder, untrained_checkpoint, tmp_path, capsys):
+    for split in ("train", "val"):
+        shutil.copytree(data_folder / "train", tmp_path / split)
+    flags = ["--data", str(tmp_path), "--checkpoint", str(untrained_checkpoint), "--limit", "7", "--device", "cpu"]
+    assert train.main(["--evaluate", *flags]) == 0
+    assert "without_copies" not in json.loads(capsys.readouterr().out)
 
 
 def test_a_persons_own_three_classes_are_trained_and_carried_along(narrow, tmp_path, capsys):
@@ -250,5 +276,6 @@ def test_a_persons_own_three_classes_are_trained_and_carried_along(narrow, tmp_p
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_training_runs_on_a_gpu_in_bfloat16(data_folder, tmp_path):
-    assert train.main(["--data", str(data_folder), "--output", str(tmp_path), "--init", "scratch", "--epochs", "1", "--device", "cuda"]) == 0
+    flags = ["--data", str(data_folder), "--output", str(tmp_path), "--init", "scratch", "--epochs", "1"]
+    assert train.main([*flags, "--device", "cuda"]) == 0
     assert "bf16" in (only_run(tmp_path) / "train.log").read_text() or not torch.cuda.is_bf16_supported()

@@ -10,12 +10,18 @@ import torch
 import torchvision
 from torch import nn
 
-from models import vgg16
 from models.checkpoint import make_checkpoint, save_atomically
 from models.expressions import CLASS_NAMES
-from models.training import votes
 from models.training.augmentation import Augmentation
-from models.training.dataset import DatasetError, Split, count_batches, epoch_batches, find_classes, find_copies, load_split
+from models.training.dataset import (
+    DatasetError,
+    Split,
+    count_batches,
+    epoch_batches,
+    find_classes,
+    find_copies,
+    load_split,
+)
 from models.training.loop import Recipe, Trainer, TrainingDiverged
 from models.training.metrics import classification_report, expected_calibration_error, fit_temperature
 from models.training.start import StartWeightsError, freeze_blocks, insert_batch_norm, start_network
@@ -24,18 +30,11 @@ from models.vgg16 import VGG16
 from models.views import make_input_spec, normalise
 
 SPEC = make_input_spec(32)
+START_OPTIONS = {"head": "gap", "pictures": torch.zeros(8, 40, 40, dtype=torch.uint8), "input_spec": SPEC}
 RECIPE = Recipe(
     epochs=2, batch_size=8, lr=0.01, warmup_epochs=0.5, momentum=0.9, weight_decay=5e-4, label_smoothing=0.1,
     votes_weight=0.5, ema_decay=0.9, freeze_blocks=0, seed=0, precision="fp32",
 )  # fmt: skip
-
-
-@pytest.fixture
-def narrow(monkeypatch):
-    """VGG16 with an eighth of its channels, which trains in a moment."""
-    blocks = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
-    for module in (vgg16, votes):
-        monkeypatch.setattr(module, "BLOCKS", blocks)
 
 
 def small_split(count: int = 24) -> Split:
@@ -95,8 +94,20 @@ def test_classes_come_from_folder_names_or_a_list(tmp_path):
         (tmp_path / "numbered" / "train" / str(number)).mkdir(parents=True)
     with pytest.raises(DatasetError, match="0 to 6"):
         find_classes(tmp_path / "numbered")
-    (tmp_path / "numbered" / "classes.txt").write_text("calm\ncross\nglad\n")
-    assert find_classes(tmp_path / "numbered") == ["calm", "cross", "glad"]
+    for encoding in ("utf-8", "utf-8-sig"):  # some editors begin a file with a mark
+        (tmp_path / "numbered" / "classes.txt").write_text("calm\ncross\nglad\n", encoding=encoding)
+        assert find_classes(tmp_path / "numbered") == ["calm", "cross", "glad"]
+
+
+def test_pictures_of_other_formats_are_read_and_hidden_files_are_none(tmp_path):
+    picture = np.full((30, 20), 77, np.uint8)
+    for name, suffix in (("calm", ".tiff"), ("glad", ".pgm")):
+        folder = tmp_path / "train" / name
+        folder.mkdir(parents=True)
+        cv2.imwrite(str(folder / f"1{suffix}"), picture)
+        (folder / f"._1{suffix}").write_bytes(b"what macOS keeps beside a file")
+    split = load_split(tmp_path, "train", 48, None, ["calm", "glad"])
+    assert split.names == ["calm/1.tiff", "glad/1.pgm"] and (split.pictures == 77).all()
 
 
 @pytest.mark.parametrize("count, world", [(23, 1), (24, 2), (27, 2), (31, 3)])
@@ -109,8 +120,16 @@ def test_processes_together_see_each_picture_once_an_epoch(count, world):
         assert {size for _, size in batches} == {sum(len(batch) for batch, _ in batches)}
 
 
+@pytest.mark.parametrize("count, batch_size, world", [(9, 1, 1), (9, 1, 2), (1, 4, 1), (9, 4, 1), (9, 2, 4)])
+def test_as_many_batches_are_counted_as_come(count, batch_size, world):
+    assert len(list(epoch_batches(count, batch_size, 0, 0, 0, world))) == count_batches(count, batch_size, world)
+
+
 def test_each_epoch_has_an_order_of_its_own_and_a_seed_repeats_it():
-    orders = [torch.cat([b for b, _ in epoch_batches(50, 8, epoch, seed)]).tolist() for epoch, seed in ((0, 0), (0, 0), (1, 0), (0, 1))]
+    orders = [
+        torch.cat([batch for batch, _ in epoch_batches(50, 8, epoch, seed)]).tolist()
+        for epoch, seed in ((0, 0), (0, 0), (1, 0), (0, 1))
+    ]
     assert orders[0] == orders[1] and orders[0] != orders[2] and orders[0] != orders[3]
 
 
@@ -182,8 +201,9 @@ def test_torchvisions_vgg16_without_batch_norm_is_a_start(tmp_path):
     torch.manual_seed(0)
     published = torchvision.models.vgg16(num_classes=5)
     torch.save(published.state_dict(), tmp_path / "vgg16.pth")
+    pictures = torch.randint(0, 256, (8, 40, 40), dtype=torch.uint8)
     network = start_network(
-        str(tmp_path / "vgg16.pth"), head="gap", num_classes=7, pictures=torch.randint(0, 256, (8, 40, 40), dtype=torch.uint8), input_spec=SPEC
+        str(tmp_path / "vgg16.pth"), head="gap", num_classes=7, pictures=pictures, input_spec=SPEC
     )
     assert torch.equal(network.features[40].weight, published.features[28].weight)
     assert network.features[1].running_mean.abs().sum() > 0
@@ -192,12 +212,13 @@ def test_torchvisions_vgg16_without_batch_norm_is_a_start(tmp_path):
 def test_a_checkpoint_is_a_start_and_keeps_its_head_where_the_classes_are_as_many(tmp_path):
     torch.manual_seed(0)
     before = VGG16(7)
-    save_atomically(tmp_path / "a.pt", make_checkpoint(before, CLASS_NAMES, SPEC, metrics={}, config={}, epoch=1, half=False))
-    options = {"head": "gap", "pictures": torch.zeros(8, 40, 40, dtype=torch.uint8), "input_spec": SPEC}
-    same = start_network(str(tmp_path / "a.pt"), num_classes=7, **options)
+    checkpoint = make_checkpoint(before, list(CLASS_NAMES), SPEC, metrics={}, config={}, epoch=1, half=False)
+    save_atomically(tmp_path / "a.pt", checkpoint)
+    same = start_network(str(tmp_path / "a.pt"), num_classes=7, **START_OPTIONS)
     assert torch.equal(same.classifier[1].weight, before.classifier[1].weight)
-    other = start_network(str(tmp_path / "a.pt"), num_classes=3, **options)
-    assert torch.equal(other.features[0].weight, before.features[0].weight) and other.classifier[1].weight.shape == (3, 512)
+    other = start_network(str(tmp_path / "a.pt"), num_classes=3, **START_OPTIONS)
+    assert torch.equal(other.features[0].weight, before.features[0].weight)
+    assert other.classifier[1].weight.shape == (3, 512)
 
 
 def test_a_failed_download_names_the_other_choices_and_falls_back_on_nothing(monkeypatch):
@@ -206,16 +227,18 @@ def test_a_failed_download_names_the_other_choices_and_falls_back_on_nothing(mon
 
     monkeypatch.setattr(torchvision.models.VGG16_BN_Weights, "get_state_dict", no_network)
     with pytest.raises(StartWeightsError, match="--init PATH.*--init scratch"):
-        start_network("imagenet", head="gap", num_classes=7, pictures=torch.zeros(8, 40, 40, dtype=torch.uint8), input_spec=SPEC)
+        start_network("imagenet", num_classes=7, **START_OPTIONS)
 
 
 @pytest.mark.parametrize("content, message", [(None, "there is no file"), ({"a": torch.zeros(2)}, "no VGG16"),
-                                              ({"features.0.weight": torch.zeros(2)}, "VGG16")])  # fmt: skip
+                                              ({"features.0.weight": torch.zeros(2)}, "VGG16"),
+                                              ({"state_dict": 3}, "no VGG16"),
+                                              ({"features.0.weight": "red"}, "no tensors")])  # fmt: skip
 def test_start_weights_that_are_none_are_refused(tmp_path, content, message):
     if content is not None:
         torch.save(content, tmp_path / "a.pt")
     with pytest.raises(StartWeightsError, match=message):
-        start_network(str(tmp_path / "a.pt"), head="gap", num_classes=7, pictures=torch.zeros(8, 40, 40, dtype=torch.uint8), input_spec=SPEC)
+        start_network(str(tmp_path / "a.pt"), num_classes=7, **START_OPTIONS)
 
 
 def test_frozen_blocks_do_not_change_in_training(narrow):
@@ -270,6 +293,20 @@ def test_the_average_follows_the_weights_slowly(narrow):
     assert 0 < lag < moved
 
 
+def test_progress_tells_the_loss_of_the_pictures_that_it_counted(narrow):
+    means = []
+    trainer = make_trainer(Recipe(**{**RECIPE.__dict__, "batch_size": 2, "lr": 1e-6}))
+
+    def note(progress, _):
+        if progress.counted:
+            means.append(progress.loss_sum / progress.counted)
+        return False
+
+    trainer.train_one_epoch(small_split(60), note)
+    assert trainer.progress.counted == trainer.progress.seen == 60
+    assert len(means) == 11 and max(means) - min(means) < 0.2 * means[-1]  # 30 batches, looked at after 20
+
+
 def test_a_loss_that_is_no_number_stops_the_training(narrow):
     trainer = make_trainer()
     with torch.no_grad():
@@ -289,8 +326,9 @@ def test_votes_train_the_trunk_beside_the_labels(narrow):
 
 
 def test_votes_are_found_by_the_row_in_the_file_name(tmp_path):
-    lines = [",".join(("Usage", "Image name", *VOTE_COLUMNS))] + [f"Training,x,{row},0,0,0,0,0,0,0,0,10" for row in range(5)]
-    (tmp_path / "votes.csv").write_text("\n".join(lines))
+    header = ",".join(("Usage", "Image name", *VOTE_COLUMNS))
+    lines = [f"Training,x,{row},0,0,0,0,0,0,0,0,10" for row in range(5)]
+    (tmp_path / "votes.csv").write_text("\n".join([header, *lines]))
     votes = load_votes(tmp_path / "votes.csv", ["6/00004.jpg", "0/00000.jpg"])
     assert votes[:, 0].tolist() == pytest.approx([4 / 14, 0.0])
     with pytest.raises(DatasetError, match="ten columns"):

@@ -9,7 +9,7 @@ as much as small crops cost the network. Kept at 240×240 they take 1.65 GB.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from models.expressions import CLASS_NAMES
 
 PICTURE_SIDE = 240  # what preprocess.py writes
 SPLITS = ("train", "val", "test")
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".webp"}
 
 
 class DatasetError(UserError):
@@ -66,10 +66,23 @@ def load_split(data: Path, split: str, side: int, limit: int | None, class_names
     Raises:
         DatasetError: With one sentence that says what is missing or unreadable.
     """
-    files, targets = list_split(data, split, class_names)
-    if limit and limit < len(files):
-        taken = np.linspace(0, len(files) - 1, limit).round().astype(int)
-        files, targets = [files[i] for i in taken], [targets[i] for i in taken]
+    if not (data / split).is_dir():
+        raise DatasetError(f"there is no folder {data / split}: see `python preprocess.py --help` for how to make it")
+    files, targets = list_pictures(data / split, class_names, limit)
+    return read_pictures(files, targets, side, split)
+
+
+def read_pictures(files: Sequence[Path], targets: Sequence[int], side: int, title: str) -> Split:
+    """Decodes files into memory, as grey squares.
+
+    Args:
+        targets: The files' class numbers.
+        side: Pictures of another size are resized to side×side.
+        title: What the pictures are, for the progress bar.
+
+    Raises:
+        DatasetError: A file cannot be read as a picture.
+    """
     pictures = torch.empty(len(files), side, side, dtype=torch.uint8)
     squares = pictures.numpy()
 
@@ -78,9 +91,10 @@ def load_split(data: Path, split: str, side: int, limit: int | None, class_names
 
     with ThreadPoolExecutor() as pool:  # OpenCV decodes outside Python's lock
         steps = pool.map(decode, range(len(files)))
-        for _ in tqdm(steps, total=len(files), desc=f"reading {split}", unit="pictures", leave=False, disable=None):
+        for _ in tqdm(steps, total=len(files), desc=f"reading {title}", unit="pictures", leave=False, disable=None):
             pass
-    return Split(pictures, torch.tensor(targets), [f"{file.parent.name}/{file.name}" for file in files])
+    names = [f"{file.parent.name}/{file.name}" for file in files]
+    return Split(pictures, torch.tensor(targets, dtype=torch.int64), names)
 
 
 def find_classes(data: Path) -> list[str]:
@@ -95,42 +109,61 @@ def find_classes(data: Path) -> list[str]:
     train = data / "train"
     if not train.is_dir():
         output = "" if data == Path("data") else f" --output {data}"
-        raise DatasetError(f"there is no folder {train}: make it from FER2013 with `python preprocess.py fer2013.csv{output}`")
-    folders = sorted(entry.name for entry in train.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        raise DatasetError(
+            f"there is no folder {train}: make it from FER2013 with `python preprocess.py fer2013.csv{output}`"
+        )
+    return name_classes(train, data / "classes.txt")
+
+
+def name_classes(folder: Path, listed: Path) -> list[str]:
+    """The names of the classes whose folders lie in `folder`; where those are numbered, the file `listed` names them.
+
+    Raises:
+        DatasetError: There are fewer than two class folders, or their numbers are not those of the names.
+    """
+    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(folders) < 2:
-        raise DatasetError(f"{train} holds {len(folders)} class folders: at least two are needed, one a class")
+        raise DatasetError(f"{folder} holds {len(folders)} class folders: at least two are needed, one a class")
     if not all(name.isdecimal() for name in folders):
         return folders
-    listed = data / "classes.txt"
-    names = listed.read_text(encoding="utf-8").split("\n") if listed.is_file() else list(CLASS_NAMES)
+    names = listed.read_text(encoding="utf-8-sig").split("\n") if listed.is_file() else list(CLASS_NAMES)
     names = [name.strip() for name in names if name.strip()]
     if sorted(folders, key=int) != [str(number) for number in range(len(names))]:
         raise DatasetError(
-            f"{train} should hold the folders 0 to {len(names) - 1}, one for each of {', '.join(names)}; "
+            f"{folder} should hold the folders 0 to {len(names) - 1}, one for each of {', '.join(names)}; "
             f"for other classes write their names into {listed}, one a line, or name the folders by them"
         )
     return names
 
 
-def list_split(data: Path, split: str, class_names: list[str]) -> tuple[list[Path], list[int]]:
-    """The pictures of a split and their class numbers, class by class, in the order of their names.
+def list_pictures(folder: Path, class_names: list[str], limit: int | None) -> tuple[list[Path], list[int]]:
+    """The pictures of a folder of class folders and their class numbers, class by class, in the order of their names.
+
+    Args:
+        limit: Take this many pictures, spread evenly over the list, instead of all.
 
     Raises:
-        DatasetError: The split or one of its class folders is missing, or holds no picture.
+        DatasetError: A class folder is missing, or holds no picture.
     """
-    if not (data / split).is_dir():
-        raise DatasetError(f"there is no folder {data / split}: see `python preprocess.py --help` for how to make it")
     files: list[Path] = []
     targets: list[int] = []
     for number, name in enumerate(class_names):
-        folder = data / split / name
-        if not folder.is_dir():
-            folder = data / split / str(number)
-        found = sorted(file for file in folder.glob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
+        of_class = folder / name
+        if not of_class.is_dir():
+            of_class = folder / str(number)
+        found = sorted(
+            file for file in of_class.glob("*")
+            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")  # macOS puts ._1.jpg by 1.jpg
+        )  # fmt: skip
         if not found:
-            raise DatasetError(f"there is no picture of {name} in {folder}: each of the {len(class_names)} classes needs some")
+            raise DatasetError(
+                f"there is no picture of {name} in {of_class}: each of the {len(class_names)} classes needs some"
+            )
         files += found
         targets += [number] * len(found)
+    if limit and limit < len(files):
+        taken = np.linspace(0, len(files) - 1, limit).round().astype(int)
+        files, targets = [files[i] for i in taken], [targets[i] for i in taken]
     return files, targets
 
 
@@ -185,4 +218,4 @@ def epoch_batches(
 def count_batches(count: int, batch_size: int, world: int = 1) -> int:
     """How many batches `epoch_batches` yields."""
     full, rest = divmod(count, batch_size * world)
-    return full + (rest >= 2 * world)
+    return (full if batch_size >= 2 else 0) + (rest >= 2 * world)

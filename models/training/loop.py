@@ -57,7 +57,9 @@ class Progress:
         epoch: Epochs finished.
         batch: Batches finished of the epoch that is running; 0 between epochs.
         steps: Batches finished in all.
-        loss_sum, correct, seen: Sums over the running epoch's pictures.
+        loss_sum, correct: Sums over the running epoch's pictures of this process, up to the last look at the loss.
+        counted: How many pictures these sums are of.
+        seen: The running epoch's pictures so far, of all processes.
         seconds: Time spent in the running epoch's training.
         best_accuracy: The highest val accuracy of an epoch so far, 0 to 1.
     """
@@ -67,13 +69,14 @@ class Progress:
     steps: int = 0
     loss_sum: float = 0.0
     correct: float = 0.0
+    counted: int = 0
     seen: int = 0
     seconds: float = 0.0
     best_accuracy: float = -1.0
 
     def start_next_epoch(self) -> None:
         self.epoch += 1
-        self.batch = self.seen = 0
+        self.batch = self.counted = self.seen = 0
         self.loss_sum = self.correct = self.seconds = 0.0
 
 
@@ -146,14 +149,17 @@ class Trainer:
         batches = count_batches(len(split), recipe.batch_size, self.workers.world)
         self.network.train()
         freeze_blocks(self.network, recipe.freeze_blocks)
-        loss_sum, correct = (torch.zeros((), dtype=torch.float64, device=self.device) for _ in range(2))
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, right answers, pictures
 
         def collect() -> None:
-            progress.loss_sum += loss_sum.item()
-            progress.correct += correct.item()
-            loss_sum.zero_(), correct.zero_()
+            loss_sum, correct, counted = sums.tolist()
+            sums.zero_()
+            progress.loss_sum += loss_sum
+            progress.correct += correct
+            progress.counted += int(counted)
             if not math.isfinite(progress.loss_sum):
-                raise TrainingDiverged(f"the loss is not a number after batch {progress.batch} of epoch {progress.epoch + 1}")
+                place = f"batch {progress.batch} of epoch {progress.epoch + 1}"
+                raise TrainingDiverged(f"the loss is not a number after {place}")
 
         order = epoch_batches(
             len(split), recipe.batch_size, progress.epoch, recipe.seed, self.workers.rank, self.workers.world
@@ -165,8 +171,9 @@ class Trainer:
             torch.manual_seed(self._step_seed(number))
             rate = self.learning_rate(progress.epoch * batches + number, batches)
             loss, hits = self._step(split, indices.to(self.device), global_size, rate)
-            loss_sum += loss * len(indices)
-            correct += hits
+            sums[0] += loss * len(indices)
+            sums[1] += hits
+            sums[2] += len(indices)
             progress.batch += 1
             progress.seen += global_size
             progress.seconds = time.perf_counter() - started
@@ -184,7 +191,9 @@ class Trainer:
             seed = (seed * 1_000_003 + part) % 2**63
         return seed
 
-    def _step(self, split: Split, indices: torch.Tensor, global_size: int, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _step(
+        self, split: Split, indices: torch.Tensor, global_size: int, rate: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimizer step; returns the mean loss and the number of right answers."""
         targets = split.targets[indices]
         crops = normalise(self.augmentation(split.pictures[indices]), self.input_spec)
@@ -216,7 +225,14 @@ class Trainer:
         torch._foreach_lerp_([mean for mean, _ in pairs], [value for _, value in pairs], 1 - decay)
 
     def evaluate(self, split: Split, tta: str = "none") -> torch.Tensor:
-        """Logits `[views, N, C]` of the averaged network on a split prepared at the input's `resize`, all processes' together."""
+        """The averaged network's logits on a split.
+
+        Args:
+            split: Prepared at the input's `resize`; each process answers its share.
+
+        Returns:
+            float32 `[views, N, C]`, on the CPU, all processes' together.
+        """
         mine = split.pictures[self.workers.rank :: self.workers.world]
         network = prepare_for_inference(self.average, self.device, self.recipe.precision)
         logits = predict_logits(network, mine, self.input_spec, tta)

@@ -75,7 +75,8 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
     """
 
     def negative_log_likelihood(temperature: float) -> float:
-        return float(-average_views(logits, temperature)[torch.arange(len(targets)), targets].clamp_min(1e-9).log().mean())
+        of_the_label = average_views(logits, temperature)[torch.arange(len(targets)), targets]
+        return float(-of_the_label.clamp_min(1e-9).log().mean())
 
     return float(min(np.geomspace(0.3, 5, 113), key=negative_log_likelihood))
 
@@ -91,5 +92,7 @@ def format_report(report: dict[str, Any]) -> str:
         f"{report['n']} pictures"
     )
     if without := report.get("without_copies"):
-        lines.append(f"accuracy {without['accuracy']:.2%} on the {without['n']} that are no copies of training pictures")
+        lines.append(
+            f"accuracy {without['accuracy']:.2%} on the {without['n']} that are no copies of training pictures"
+        )
     return "\n".join(lines)

@@ -1,10 +1,12 @@
 """A training run: its folder, its epochs, how it stops and what it reports.
 
     >>> run = Run.start(config, Path("output/train"))
-    >>> train_epochs(run, trainer, train_split, val_split, max_minutes=60)
+    >>> with StopSignal(60, workers, device) as stop:
+    ...     finished = train_epochs(run, trainer, train_split, val_split, stop)
 """
 
 import csv
+import io
 import itertools
 import json
 import os
@@ -28,7 +30,10 @@ from models.training.metrics import classification_report, fit_temperature, form
 from models.training.workers import Workers
 from models.views import average_views
 
-METRIC_COLUMNS = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "pictures_per_second", "seconds")
+METRIC_COLUMNS = (
+    "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "pictures_per_second", "seconds",
+)  # fmt: skip
+SUMMARY = ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "n")  # what a checkpoint tells
 
 
 class RunError(UserError):
@@ -36,12 +41,20 @@ class RunError(UserError):
 
 
 class Run:
-    """A run folder and what is written into it; in processes other than the writer nothing is."""
+    """A run folder and what is written into it; in processes other than the writer nothing is.
 
-    def __init__(self, folder: Path, config: dict[str, Any], writes: bool):
+    Attributes:
+        folder: Where the run writes.
+        config: The settings.
+        writes: Whether this process is the writer.
+        whole: The folder that --resume goes on with: of a fold the one that the folds lie in, else the run's own.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], writes: bool, whole: Path | None = None):
         self.folder = folder
         self.config = config
         self.writes = writes
+        self.whole = whole or folder
 
     @classmethod
     def start(cls, config: dict[str, Any], runs: Path, workers: Workers) -> "Run":
@@ -54,8 +67,9 @@ class Run:
                     break
                 except FileExistsError:
                     folder = folder.with_name(f"{folder.name.split('+')[0]}+{number}")
-            (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-        return cls(workers.gather(folder)[0], config, workers.is_writer)
+        run = cls(workers.gather(folder)[0], config, workers.is_writer)
+        run.write_json("config.json", config)
+        return run
 
     @classmethod
     def resume(cls, name: str, runs: Path, workers: Workers) -> "Run":
@@ -66,27 +80,68 @@ class Run:
         """
         folder = Path(name)
         if name == "latest":
-            found = sorted(runs.glob("*/last.pt"), key=lambda file: file.stat().st_mtime)
+            found = [*runs.glob("*/last.pt"), *runs.glob("*/fold-*/*.pt")]
             if not found:
                 raise RunError(f"there is no run in {runs} to go on with: leave out --resume to start one")
-            folder = found[-1].parent
-        if not (folder / "config.json").is_file() or not (folder / "last.pt").is_file():
+            latest = max(found, key=lambda file: file.stat().st_mtime)
+            folder = runs / latest.relative_to(runs).parts[0]
+        settings = folder / "config.json"
+        config = json.loads(settings.read_text()) if settings.is_file() else {}
+        # Folds that were stopped before the first of them had a last.pt still know how the pictures are divided.
+        if not config or not (config.get("folds") or (folder / "last.pt").is_file()):
             raise RunError(f"{folder} is no run folder that can go on: it needs config.json and last.pt")
-        return cls(folder, json.loads((folder / "config.json").read_text()), workers.is_writer)
+        return cls(folder, config, workers.is_writer)
+
+    def fold(self, number: int) -> "Run":
+        """The run of one fold of a cross-validation, in a folder of its own within this one's."""
+        folder = self.folder / f"fold-{number}"
+        if self.writes:
+            folder.mkdir(exist_ok=True)
+        return Run(folder, self.config, self.writes, whole=self.folder)
+
+    @property
+    def chooses_epoch(self) -> bool:
+        """Whether the epoch that does best on val is kept; of a fold, whose val is its test, the last one is."""
+        return self.whole == self.folder
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether there is a state to go on from."""
+        return (self.folder / "last.pt").is_file()
 
     def log(self, text: str) -> None:
         if self.writes:
             tqdm.write(text, file=sys.stderr)
-            with open(self.folder / "train.log", "a", encoding="utf-8") as file:
+            with open(self.folder / "train.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
 
-    def write_best(self, trainer: Trainer, metrics: dict[str, Any]) -> None:
+    def log_stop(self, reason: str, place: str) -> None:
+        self.log(f"stopped {reason} {place}; python train.py --resume {self.whole} goes on")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Writes a small file whole or, where the process is killed, not at all."""
+        if self.writes:
+            temporary = self.folder / f".{name}.tmp"
+            temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+            os.replace(temporary, self.folder / name)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        self.write_text(name, json.dumps(content, indent=1) + "\n")
+
+    def write_weights(self, name: str, trainer: Trainer, metrics: dict[str, Any]) -> None:
+        """Writes the averaged weights, as they are now, as a checkpoint."""
+        if not self.writes:
+            return
         # A checkpoint travels: of the files that made it, it keeps the names, not where they lay.
-        config = {key: Path(value).name if key in ("data", "init", "votes") and value else value for key, value in self.config.items()}
+        config = {
+            key: Path(value).name if key in ("data", "init", "votes") and value else value
+            for key, value in self.config.items()
+        }
         checkpoint = make_checkpoint(
-            trainer.average, trainer.class_names, trainer.input_spec, metrics=metrics, config=config, epoch=trainer.progress.epoch
-        )
-        save_atomically(self.folder / "best.pt", checkpoint)
+            trainer.average, trainer.class_names, trainer.input_spec,
+            metrics=metrics, config=config, epoch=trainer.progress.epoch,
+        )  # fmt: skip
+        save_atomically(self.folder / name, checkpoint)
 
     def write_last(self, trainer: Trainer) -> None:
         if self.writes:
@@ -103,16 +158,15 @@ class Run:
             with open(path, newline="") as file:
                 rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
         rows.append({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()})
-        temporary = path.with_suffix(".tmp")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, METRIC_COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, METRIC_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text("metrics.csv", table.getvalue())
         drawing.plot_curves(rows, self.folder / "curves.png")
 
 
-def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, max_minutes: float | None) -> bool:
+def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, stop: "StopSignal") -> bool:
     """Trains from where the run stands to its last epoch; returns whether it got there."""
     epochs = trainer.recipe.epochs
 
@@ -120,20 +174,19 @@ def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Spli
         bar.show(progress, batches)
         return stop.asked()
 
-    with StopSignal(max_minutes, trainer) as stop:
-        while trainer.progress.epoch < epochs and not stop.asked():
-            try:
-                with EpochBar(trainer) as bar:
-                    finished = trainer.train_one_epoch(train_split, partial(after_batch, bar))
-            except TrainingDiverged as error:
-                run.log(f"stopped: {error}. The weights of the epochs before are in {run.folder}; try a smaller --lr")
-                return False
-            if finished:
-                finish_epoch(run, trainer, val_split)
-        if stop.asked():
-            run.write_last(trainer)
+    while trainer.progress.epoch < epochs and not stop.asked():
+        try:
+            with EpochBar(trainer) as bar:
+                finished = trainer.train_one_epoch(train_split, partial(after_batch, bar))
+        except TrainingDiverged as error:
+            run.log(f"stopped: {error}. The weights of the epochs before are in {run.folder}; try a smaller --lr")
+            return False
+        if finished:
+            finish_epoch(run, trainer, val_split)
+    if stop.asked():
+        run.write_last(trainer)
     if trainer.progress.epoch < epochs:
-        run.log(f"stopped {stop.reason} in epoch {trainer.progress.epoch + 1}; python train.py --resume {run.folder} goes on")
+        run.log_stop(stop.reason, f"in epoch {trainer.progress.epoch + 1}")
         return False
     return True
 
@@ -158,16 +211,17 @@ def finish_epoch(run: "Run", trainer: Trainer, val_split: Split) -> None:
         "pictures_per_second": speed,
         "seconds": progress.seconds,
     }
-    is_best = accuracy > progress.best_accuracy
+    is_best = run.chooses_epoch and accuracy > progress.best_accuracy
     progress.best_accuracy = max(accuracy, progress.best_accuracy)
     progress.start_next_epoch()
-    if trainer.workers.is_writer:
-        if is_best:
-            run.write_best(trainer, {"val_accuracy": accuracy, "tta": "none"})
-        run.write_last(trainer)
+    if is_best:
+        run.write_weights("best.pt", trainer, {"val_accuracy": accuracy, "tta": "none"})
+    if run.writes:
         run.write_row(row)
+    run.write_last(trainer)  # last: what is killed before it does the epoch, and writes all of the above, again
     run.log(
-        f"epoch {row['epoch']:>3}/{recipe.epochs}  train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.2%}  "
+        f"epoch {row['epoch']:>3}/{recipe.epochs}  "
+        f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.2%}  "
         f"val loss {row['val_loss']:.4f} accuracy {accuracy:.2%}{' *' if is_best else ''}  "
         f"{speed:.0f} pictures/s  {row['seconds']:.0f} s"
     )
@@ -193,10 +247,10 @@ def report_best(run: "Run", trainer: Trainer, val_split: Split) -> None:
     if not trainer.workers.is_writer:
         return
     checkpoint["temperature"] = temperature
-    checkpoint["metrics"] = {"split": "val", "tta": tta, **{key: report[key] for key in ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "n")}}
+    checkpoint["metrics"] = {"split": "val", "tta": tta, **{key: report[key] for key in SUMMARY}}
     save_atomically(run.folder / "best.pt", checkpoint)
     for name, content in reports.items():
-        (run.folder / name).write_text(json.dumps(content, indent=1) + "\n")
+        run.write_json(name, content)
     drawing.plot_confusion_matrix(report, run.folder / "confusion_matrix.png")
     run.log(f"best epoch {checkpoint['epoch']}, on val with --tta {tta}:\n{format_report(report)}")
     if "report_test.json" in reports:
@@ -217,7 +271,8 @@ class EpochBar:
 
     def __init__(self, trainer: Trainer):
         hidden = None if trainer.workers.is_writer else True  # None: hidden unless stderr is a terminal
-        self.bar = tqdm(desc=f"epoch {trainer.progress.epoch + 1}/{trainer.recipe.epochs}", unit="batch", leave=False, disable=hidden)
+        title = f"epoch {trainer.progress.epoch + 1}/{trainer.recipe.epochs}"
+        self.bar = tqdm(desc=title, unit="batch", leave=False, disable=hidden)
 
     def __enter__(self) -> "EpochBar":
         return self
@@ -228,10 +283,10 @@ class EpochBar:
     def show(self, progress: Progress, batches: int) -> None:
         self.bar.total = batches
         self.bar.update(progress.batch - self.bar.n)
-        counted = progress.seen if progress.loss_sum else 0
-        if counted:
+        if progress.counted:
             self.bar.set_postfix_str(
-                f"loss {progress.loss_sum / counted:.3f}, accuracy {progress.correct / counted:.1%}, {progress.seen / progress.seconds:.0f} pictures/s",
+                f"loss {progress.loss_sum / progress.counted:.3f}, accuracy {progress.correct / progress.counted:.1%}, "
+                f"{progress.seen / progress.seconds:.0f} pictures/s",
                 refresh=False,
             )
 
@@ -239,12 +294,12 @@ class EpochBar:
 class StopSignal:
     """Whether to stop after the current step: on Ctrl-C, SIGTERM, or when the minutes are used up.
 
-    A second Ctrl-C stops at once.
+    The minutes count from when it is made, the signals within its `with` block. A second Ctrl-C stops at once.
     """
 
-    def __init__(self, max_minutes: float | None, trainer: Trainer):
+    def __init__(self, max_minutes: float | None, workers: Workers, device: torch.device):
         self.deadline = time.monotonic() + max_minutes * 60 if max_minutes else float("inf")
-        self.workers, self.device = trainer.workers, trainer.device
+        self.workers, self.device = workers, device
         self.reason = ""
 
     def __enter__(self) -> "StopSignal":

@@ -113,8 +113,10 @@ def _weights_from_file(path: str) -> dict[str, torch.Tensor]:
     except CheckpointError as error:
         raise StartWeightsError(f"--init {path}: {error}; `imagenet` and `scratch` need no file") from error
     weights = content.get("state_dict", content)
-    if not all(isinstance(value, torch.Tensor) for value in weights.values()) or "features.0.weight" not in weights:
+    if not isinstance(weights, dict) or "features.0.weight" not in weights:
         raise StartWeightsError(f"--init {path}: it holds no VGG16 (no key features.0.weight)")
+    if not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise StartWeightsError(f"--init {path}: some of its weights are no tensors")
     return weights
 
 

@@ -39,7 +39,9 @@ def load_votes(path: Path, names: list[str]) -> torch.Tensor:
     except FileNotFoundError as error:
         raise DatasetError(f"there is no file {path}: FER+ publishes its votes as fer2013new.csv") from error
     except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} does not hold FER+'s ten columns of votes for each picture of the data folder") from error
+        raise DatasetError(
+            f"{path} does not hold FER+'s ten columns of votes for each picture of the data folder"
+        ) from error
     return votes / votes.sum(1, keepdim=True).clamp(min=1)
 
 
