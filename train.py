@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Train VGG16 on the seven expressions, or evaluate a checkpoint.
+"""Train VGG16 on the seven expressions; or evaluate or export a checkpoint.
 
     python train.py                                     # data/ → output/train/<time>/, on a GPU if there is one
     python train.py --input-size 96 --epochs 10         # what a CPU does in some hours
     python train.py --resume                            # go on with the run that was stopped last
     python train.py --evaluate --split val --tta flip   # the shipped weights on data/val
     python train.py --data ck --folds 10                # cross-validation by person on a folder of class folders
+    python train.py --export onnx                       # the shipped weights → output/vgg16_fer2013.onnx
     torchrun --nproc-per-node 4 train.py                # four GPUs
 
 A run folder holds config.json, train.log, metrics.csv (a row an epoch), curves.png, best.pt (the averaged weights
@@ -34,6 +35,7 @@ import torch
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.command_line import DONE, IN_PART, new_parser, positive, script
 from models.device import choose_device, choose_precision, keep_freed_memory
+from models.export import ExportError, export_onnx
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -62,6 +64,8 @@ RECIPE_FLAGS = (
 )  # fmt: skip
 # What --resume may change of a run; all else stands in its config.json.
 RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
+RUNS = Path("output/train")
+EXPORT_CHECKED_ON = 256  # pictures
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -140,14 +144,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
 
     output = parser.add_argument_group("output")
-    output.add_argument("--output", type=Path, default=Path("output/train"), help="folder of the run folders")
+    output.add_argument(
+        "--output", type=Path, default=RUNS,
+        help="folder of the run folders; with --export the file, by default output/<checkpoint's name>.onnx",
+    )  # fmt: skip
     output.add_argument(
         "--resume", nargs="?", const="latest", metavar="RUN", help="go on with a run folder, by default the latest"
     )
 
-    evaluation = parser.add_argument_group("evaluation")
-    evaluation.add_argument("--evaluate", action="store_true", help="evaluate a checkpoint instead of training")
-    evaluation.add_argument("--checkpoint", type=Path, default=SHIPPED_CHECKPOINT, help="the checkpoint to evaluate")
+    evaluation = parser.add_argument_group("evaluation and export")
+    instead = evaluation.add_mutually_exclusive_group()
+    instead.add_argument("--evaluate", action="store_true", help="evaluate a checkpoint instead of training")
+    instead.add_argument(
+        "--export", choices=("onnx",), help="write a checkpoint's network for other programs instead of training"
+    )
+    evaluation.add_argument(
+        "--checkpoint", type=Path, default=SHIPPED_CHECKPOINT, help="the checkpoint to evaluate or export"
+    )
     evaluation.add_argument("--split", choices=SPLITS, default="val")
     evaluation.add_argument(
         "--tta", choices=TTA_MODES, default="flip",
@@ -210,6 +223,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     if arguments.evaluate:
         return evaluate(arguments)
+    if arguments.export:
+        return export(arguments)
     with join_workers(arguments.device) as (workers, device):
         return train(arguments, workers, device)
 
@@ -231,6 +246,23 @@ def evaluate(arguments: argparse.Namespace) -> int:
         report["without_copies"] = {"accuracy": float(right.numpy()[own].mean()), "n": int(own.sum())}
     print(format_report(report), file=sys.stderr)
     print(json.dumps(report))
+    return 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Writes a checkpoint's network as an ONNX file, checked on val pictures if there are any, else on random ones."""
+    checkpoint = load_checkpoint(arguments.checkpoint)
+    path = Path("output") / f"{arguments.checkpoint.stem}.onnx" if arguments.output == RUNS else arguments.output
+    if path.is_dir():
+        raise ExportError(f"{path} is a folder: --output takes the file to write, {path / 'network.onnx'} for example")
+    try:
+        side, names = checkpoint["input"]["resize"], checkpoint["class_names"]
+        split = load_split(arguments.data, "val", side, EXPORT_CHECKED_ON, names)
+        pictures, checked_on = split.pictures, f"{len(split)} val pictures"
+    except DatasetError:
+        pictures, checked_on = None, "random pictures"
+    difference = export_onnx(checkpoint, path, pictures)
+    print(f"wrote {path}: on {checked_on} its probabilities differ from the network's by {difference:.1e} at most")
     return 0
 
 
@@ -301,7 +333,7 @@ def _fit(
 
 def _config(arguments: argparse.Namespace) -> dict[str, Any]:
     """The flags that say what a run is, as plain values."""
-    elsewhere = ("evaluate", "checkpoint", "split", "tta", "output", *RESUME_MAY_CHANGE)
+    elsewhere = ("evaluate", "export", "checkpoint", "split", "tta", "output", *RESUME_MAY_CHANGE)
     config = {name: value for name, value in vars(arguments).items() if name not in elsewhere}
     return {name: str(value) if isinstance(value, Path) else value for name, value in config.items()}
 

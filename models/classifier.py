@@ -88,7 +88,7 @@ class ExpressionClassifier:
         Args:
             faces: Grey `[H, W]` or RGB `[H, W, 3]` uint8 crops of any size, framed like FER2013's: from the
                 brows or a little above to the chin.
-            batch_size: Faces that go through the network together.
+            batch_size: Crops that go through the network together.
 
         Returns:
             float32 `[N, C]`; each row sums to 1.

@@ -82,6 +82,7 @@ def predict_logits(
         network: In evaluation mode, on any device, float32 or bfloat16; see `vgg16.prepare_for_inference`.
         grey: uint8 `[N, R, R]` with R the checkpoint's `resize`, N at least 1, on any device.
         tta: `none`, `flip` or `ten`, see `make_views`.
+        batch_size: Crops that go through the network together: the views of one face are the more quickly done.
 
     Returns:
         float32 `[views, N, C]` on the CPU.
@@ -89,11 +90,10 @@ def predict_logits(
     weight = next(network.parameters())
     batches = []
     for batch in grey.split(batch_size):
-        views = [
-            network(normalise(view, input_spec).to(weight.dtype))
-            for view in make_views(batch.to(weight.device, non_blocking=True), input_spec["size"], tta)
-        ]
-        batches.append(torch.stack(views).float().cpu())
+        views = torch.stack(list(make_views(batch.to(weight.device, non_blocking=True), input_spec["size"], tta)))
+        crops = views.flatten(0, 1).split(batch_size)
+        logits = torch.cat([network(normalise(part, input_spec).to(weight.dtype)) for part in crops])
+        batches.append(logits.unflatten(0, views.shape[:2]).float().cpu())
     return torch.cat(batches, dim=1)
 
 

@@ -78,6 +78,16 @@ def test_batches_do_not_change_the_answers():
     torch.testing.assert_close(one, many)
 
 
+def test_the_views_of_a_face_go_through_the_network_together_but_never_more_crops_than_asked():
+    seen = []
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 48 * 48, 7)).eval()
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    spec = make_input_spec(48)
+    predict_logits(network, torch.zeros(1, 51, 51, dtype=torch.uint8), spec, "flip", batch_size=32)
+    predict_logits(network, torch.zeros(4, 51, 51, dtype=torch.uint8), spec, "ten", batch_size=32)
+    assert seen == [2, 32, 8]
+
+
 def test_temperature_softens_and_rows_sum_to_one():
     logits = torch.tensor([[[4.0, 0.0, 0.0]]])
     sharp, soft = average_views(logits, 1.0), average_views(logits, 4.0)
