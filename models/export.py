@@ -77,8 +77,8 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
         difference = max(_difference(network, session, batch, checkpoint["temperature"]) for batch in faces.split(32))
         if not difference <= LARGEST_DIFFERENCE:
             raise ExportError(
-                f"the file's probabilities differ from the network's by {difference:.1e}, {LARGEST_DIFFERENCE} is the most "
-                "that is allowed: try other versions of torch, onnx and onnxruntime"
+                f"the file's probabilities differ from the network's by {difference:.1e}, more than the "
+                f"{LARGEST_DIFFERENCE} that is allowed: try other versions of torch, onnx and onnxruntime"
             )
         with open(written, "rb+") as file:
             os.fsync(file.fileno())
