@@ -51,6 +51,16 @@ def make_trainer(recipe: Recipe = RECIPE, **options) -> Trainer:
 # ------------------------------------------------------------------------------------------------------- dataset
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 0.9])
+def test_a_picture_that_is_cut_short_is_named_and_not_trained_on(data_folder, tmp_path, share):
+    data = shutil.copytree(data_folder, tmp_path / "data")
+    victim = next((data / "val" / "2").iterdir())
+    content = victim.read_bytes()
+    victim.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(DatasetError, match=victim.name):
+        load_split(data, "val", 240, None, list(CLASS_NAMES))
+
+
 def test_copies_of_training_pictures_are_known_by_their_bytes_whatever_their_label(data_folder, tmp_path):
     data = shutil.copytree(data_folder, tmp_path / "data")
     names = load_split(data, "val", 240, None, list(CLASS_NAMES)).names

@@ -187,8 +187,10 @@ def _digest(file: Path) -> bytes:
 
 
 def _decode_grey(file: Path, side: int) -> np.ndarray:
-    # Read through numpy: cv2.imread cannot open every Unicode path on Windows.
-    picture = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_GRAYSCALE) if file.stat().st_size else None
+    content = file.read_bytes()  # cv2.imread cannot open every Unicode path on Windows
+    # Of a JPEG that is cut short OpenCV makes a picture that is half grey, without a word.
+    is_whole = not content.startswith(b"\xff\xd8") or b"\xff\xd9" in content[-1024:]
+    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content and is_whole else None
     if picture is None:
         raise DatasetError(f"{file} cannot be read as a picture: delete it, or run preprocess.py again")
     if picture.shape != (side, side):
