@@ -10,7 +10,6 @@ sooner without importing it.
 """
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -134,9 +133,11 @@ class PackedVGG16(nn.Module):
 
     def __init__(self, network: VGG16):
         super().__init__()
+        layers = [layer for layer in network.features if not isinstance(layer, nn.ReLU)]
+        self.features = nn.Sequential(
+            *(_PackedConvolution(layer) if isinstance(layer, nn.Conv2d) else layer for layer in layers)
+        )
         self.pool, self.classifier = network.pool, network.classifier
-        self._layers = [_pack(layer) if isinstance(layer, nn.Conv2d) else layer
-                        for layer in network.features if not isinstance(layer, nn.ReLU)]  # fmt: skip
 
     @staticmethod
     def runs_in(precision: str) -> bool:
@@ -150,19 +151,23 @@ class PackedVGG16(nn.Module):
         return precision == "fp32" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        for layer in self._layers:
-            pictures = layer(pictures)
-        return self.classifier(self.pool(pictures).flatten(1))
+        return self.classifier(self.pool(self.features(pictures)).flatten(1))
 
 
-def _pack(convolution: nn.Conv2d) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The convolution and a ReLU as one function, its kernel in oneDNN's order."""
-    arrangement = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
-    bias = convolution.bias.detach()  # type: ignore[union-attr]
-    kernel = torch.ops.mkldnn._reorder_convolution_weight(convolution.weight.detach(), *arrangement, None)
-    return lambda pictures: torch.ops.mkldnn._convolution_pointwise(
-        pictures, kernel, bias, *arrangement, "relu", [], ""
-    )
+class _PackedConvolution(nn.Module):
+    """A convolution and a ReLU as one operation, its kernel in oneDNN's order."""
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__()
+        self._arrangement = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
+        self._bias = convolution.bias.detach()  # type: ignore[union-attr]
+        kernel = convolution.weight.detach()
+        self._kernel = torch.ops.mkldnn._reorder_convolution_weight(kernel, *self._arrangement, None)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            pictures, self._kernel, self._bias, *self._arrangement, "relu", [], ""
+        )
 
 
 def prepare_for_inference(network: VGG16, device: torch.device, precision: str) -> nn.Module:
