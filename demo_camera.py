@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     if is_live:
         leave_a_core_for_the_display()
     analyzer = Analyzer(load_classifier(arguments), load_video_detector(arguments, source.size, is_live))
-    session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines=not arguments.window)
+    with_lines = not arguments.window
+    session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines, arguments.emoji)
     with session, session.stopped_by_signals():
         if arguments.record:
             session.begin_recording(arguments.record)
@@ -126,6 +127,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     output = parser.add_argument_group("output")
     output.add_argument("--window", action=argparse.BooleanOptionalAction, default=True, help="show it in a window")
+    output.add_argument("--emoji", action="store_true", help="draw the expression's little face beside each label")
     output.add_argument(
         "--record", type=Path, metavar="FILE.mp4",
         help="write the annotated video; an .mkv can be played even after a power cut",

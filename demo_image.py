@@ -3,9 +3,11 @@
 
     python demo_image.py                  # asks for a name: 1, 1.jpg or any path
     python demo_image.py 1.jpg photo.png  # names in input/, or paths
+    python demo_image.py 1.jpg --explain --emoji
     python demo_image.py 1.jpg --json
 
-Each picture's result, boxes at the left and probabilities at the right, is saved as output/<name>-result.jpg.
+Each picture's result, boxes at the left and probabilities at the right, is saved as output/<name>-result.jpg; with
+--explain it shows as well where in the face the expression is seen, by Grad-CAM, or with --class NAME another one.
 
 Exit code: 0 each picture has a face; 1 one has none or cannot be read; 2 wrong use, or nothing could be read.
 """
@@ -23,6 +25,7 @@ from models.command_line import (
     WRONG_USE,
     add_detector_arguments,
     add_model_arguments,
+    answer_in_words,
     face_record,
     has_display,
     load_classifier,
@@ -43,6 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--whole-image", action="store_true", help="the picture is a face crop already: look for no face")
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where the results go")
+    output.add_argument("--explain", action="store_true", help="show where in the face the expression is seen")
+    output.add_argument("--class", dest="class_name", metavar="NAME", help="with --explain: another expression")
+    output.add_argument("--emoji", action="store_true", help="draw the expression's little face beside each label")
     output.add_argument("--json", action="store_true", help="print one JSON list instead of sentences")
     output.add_argument("--show", action="store_true", help="open each result in a window as well")
     add_detector_arguments(parser)
@@ -51,9 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.show and not has_display():
         raise UserError("--show needs a display and there is none: leave it out, the results are saved as pictures")
 
+    if arguments.class_name is not None and not arguments.explain:
+        raise UserError("--class says which expression --explain is about: add --explain")
+
     # Importing torch and reading the weights takes seconds: meanwhile a person can type.
     with ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(lambda: (load_classifier(arguments), load_detector(arguments)))
+        loading = pool.submit(load, arguments)
         answers = []
         for name in arguments.pictures or ask_for_names():
             classifier, detector = loading.result()
@@ -65,6 +74,14 @@ def main(argv: list[str] | None = None) -> int:
     if answers and not read:
         return WRONG_USE
     return DONE if all(entry["status"] == "ok" for entry in answers) else IN_PART
+
+
+def load(arguments: Any) -> tuple[Any, Any]:
+    """The classifier and the face detector; raises `UserError` where there is no class as --class names it."""
+    classifier = load_classifier(arguments)
+    if arguments.class_name is not None:
+        classifier.check_class(arguments.class_name)
+    return classifier, load_detector(arguments)
 
 
 def ask_for_names() -> Iterator[str]:
@@ -102,7 +119,7 @@ def find_input(name: str) -> Path | None:
 
 def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: set[str | None]) -> dict[str, Any]:
     """Analyzes one picture, saves its result and says what was found; returns it as plain values."""
-    from models.drawing import result_picture
+    from models.drawing import MOST_PANELS, result_picture
 
     say = (lambda *_: None) if arguments.json else print
     path = find_input(name)
@@ -118,7 +135,8 @@ def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: s
     say(path)
     for number, face in enumerate(faces, start=1):
         x, y, width, height = face.box
-        say(f"  face {number}: {face.label} {face.confidence:.1%}  (at {x}, {y}, {width}×{height} pixels)")
+        words = answer_in_words(face, classifier.class_names)
+        say(f"  face {number}: {words}  (at {x}, {y}, {width}×{height} pixels)")
     if not faces:
         say("  no face found: try another --detector, or --whole-image if the picture is a face crop already")
 
@@ -126,7 +144,8 @@ def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: s
     if str(result) in written:  # of two pictures that differ in their extension alone
         result = result.with_name(f"{path.name}-result.jpg")
     arguments.output.mkdir(parents=True, exist_ok=True)
-    drawn = result_picture(picture, faces, classifier.class_names)
+    explanations = classifier.explain(faces[:MOST_PANELS], arguments.class_name) if arguments.explain else ()
+    drawn = result_picture(picture, faces, classifier.class_names, explanations, arguments.emoji)
     write_picture(result, drawn)
     say(f"  wrote {result}")
     if arguments.show:

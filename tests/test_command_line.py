@@ -1,12 +1,23 @@
 import argparse
+import json
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from models import command_line
-from models.command_line import add_detector_arguments, add_model_arguments, new_parser, positive, script
+from models.classifier import Face
+from models.command_line import (
+    add_detector_arguments,
+    add_model_arguments,
+    answer_in_words,
+    face_record,
+    new_parser,
+    positive,
+    script,
+)
 from models.errors import UserError
 from tests.conftest import ROOT
 
@@ -66,6 +77,38 @@ def test_numbers_are_checked():
     assert positive(int)("3") == 3
     with pytest.raises(argparse.ArgumentTypeError, match="not above 0"):
         positive(float)("-1")
+
+
+def make_face(*probabilities: float) -> Face:
+    values = np.array(probabilities, np.float32)
+    return Face((1, 2, 3, 4), 0.5, NAMES[int(values.argmax())], values)
+
+
+NAMES = ["calm", "cross", "curious"]
+
+
+@pytest.mark.parametrize("probabilities, words", [
+    ((0.41, 0.21, 0.38), "calm 41.0%, nearly curious 38.0%"),
+    ((0.30, 0.375, 0.325), "cross 37.5%, nearly curious 32.5%"),
+    ((0.55, 0.40, 0.05), "calm 55.0%"),
+    ((1.0, 0.0, 0.0), "calm 100.0%"),
+])  # fmt: skip
+def test_the_next_class_is_named_where_the_answer_is_not_clear_cut(probabilities, words):
+    assert answer_in_words(make_face(*probabilities), NAMES) == words
+
+
+def test_a_record_has_the_next_class_and_the_margin_beside_what_it_always_had():
+    record = face_record(make_face(0.41, 0.21, 0.38), NAMES)
+    assert {key: record.pop(key) for key in ("second", "margin")} == {"second": "curious", "margin": 0.03}
+    assert record == {
+        "box": [1, 2, 3, 4], "detector_score": 0.5, "expression": "calm", "confidence": 0.41,
+        "probabilities": {"calm": 0.41, "cross": 0.21, "curious": 0.38},
+    }  # fmt: skip
+    assert json.dumps(face_record(make_face(1.0), ["calm"])).count('"second": null, "margin": 1.0') == 1
+
+
+def test_of_two_equally_probable_classes_the_other_is_next():
+    assert answer_in_words(make_face(0.2, 0.4, 0.4), NAMES) == "cross 40.0%, nearly curious 40.0%"
 
 
 def test_a_display_is_known_by_its_variable(monkeypatch):

@@ -77,6 +77,15 @@ def test_a_film_is_annotated_logged_and_drawn_without_a_display(film, tmp_path):
     assert all(1.9 <= float(row["time"]) < 3.1 for row in other) and centres(other).min() > 200
 
 
+def test_emoji_draws_little_faces_into_the_recording(film, tmp_path):
+    recordings = [tmp_path / "plain.mp4", tmp_path / "emoji.mp4"]
+    for path, flags in zip(recordings, ([], ["--emoji"])):
+        arguments = ["--source", str(film), "--no-window", "--max-frames", "20", "--record", str(path), *flags]
+        assert demo_camera.main(arguments) == 0
+    plain, drawn = (read_film(path)[0][-1].astype(int) for path in recordings)
+    assert (np.abs(plain - drawn).max(2) > 60).sum() > 150
+
+
 def test_without_a_camera_it_says_what_else_to_name():
     done = run_script("demo_camera.py", "--source", "63", env=QUIET)
     assert done.returncode == 2 and done.stdout == ""

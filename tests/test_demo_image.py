@@ -4,9 +4,13 @@ import os
 import shutil
 import sys
 
+import numpy as np
 import pytest
 
 import demo_image
+from models.classifier import ExpressionClassifier
+from models.drawing import MARGIN
+from models.expressions import CLASS_COLOURS
 from models.pictures import read_picture
 from tests.conftest import ROOT, run_script
 
@@ -14,6 +18,11 @@ from tests.conftest import ROOT, run_script
 @pytest.fixture(autouse=True)
 def in_the_projects_folder(monkeypatch):
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> ExpressionClassifier:
+    return ExpressionClassifier.load(device="cpu")
 
 
 def test_a_name_without_extension_or_a_path_is_labelled_and_drawn(tmp_path, capsys):
@@ -119,3 +128,50 @@ def test_another_checkpoint_brings_its_own_classes(untrained_checkpoint, tmp_pat
     assert demo_image.main(["1", "--checkpoint", str(untrained_checkpoint), "--output", str(tmp_path)]) == 0
     assert demo_image.main(["1", "--checkpoint", str(tmp_path / "absent.pt"), "--output", str(tmp_path)]) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+def test_explain_shows_where_the_expression_is_seen_and_class_asks_about_another(tmp_path, capsys):
+    for flags in ([], ["--explain"], ["--explain", "--class", "Angry"], ["--explain", "--whole-image"]):
+        assert demo_image.main(["4", *flags, "--output", str(tmp_path / "".join(flags))]) == 0
+    plain, own, other, whole = (
+        read_picture(tmp_path / name / "4-result.jpg").astype(int)
+        for name in ("", "--explain", "--explain--classAngry", "--explain--whole-image")
+    )
+    assert own.shape == other.shape and own.shape[1] > plain.shape[1] + 200 and whole.shape[1] > plain.shape[1] + 200
+    beside = plain.shape[1] - MARGIN  # the bars end here
+    assert np.abs(own[:, :beside] - plain[:, :beside]).max() < 40  # JPEG's own difference
+    assert (np.abs(own - other)[:, beside:].max(2) > 40).sum() > 2000
+
+
+def test_the_smile_is_where_a_happy_face_is_seen(classifier):
+    picture = read_picture(ROOT / "input" / "1.jpg")
+    (explanation,) = classifier.explain(classifier.analyze(picture))
+    heat, side = explanation.heat, explanation.heat.shape[0]
+    assert explanation.class_name == "Happy"
+    assert heat[side // 2 :].sum() > 0.7 * heat.sum()
+
+
+def test_json_is_the_same_with_explanations(tmp_path, capsys):
+    answers = []
+    for flags in ([], ["--explain", "--emoji"]):
+        assert demo_image.main(["4", "--json", *flags, "--output", str(tmp_path)]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+
+
+def test_an_unknown_class_is_answered_with_the_names_and_class_needs_explain(tmp_path, capsys):
+    assert demo_image.main(["4", "--explain", "--class", "Hapy", "--output", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "no class Hapy" in said.err and "Angry, Disgusted, Fearful, Happy, Sad, Surprised, Neutral" in said.err
+    assert len(said.err.splitlines()) == 1 and said.out == "" and not list(tmp_path.iterdir())
+    assert demo_image.main(["4", "--class", "Happy", "--output", str(tmp_path)]) == 2
+    assert "add --explain" in capsys.readouterr().err
+
+
+def test_emoji_draws_the_little_face_of_the_expression(tmp_path, capsys):
+    for flags in ([], ["--emoji"]):
+        assert demo_image.main(["4", *flags, "--output", str(tmp_path / "".join(flags))]) == 0
+    plain, drawn = (read_picture(tmp_path / name / "4-result.jpg").astype(int) for name in ("", "--emoji"))
+    happy = (np.abs(picture - CLASS_COLOURS["Happy"]).max(2) < 40 for picture in (plain, drawn))
+    before, after = (int(near.sum()) for near in happy)
+    assert plain.shape == drawn.shape and after > before + 400

@@ -326,6 +326,14 @@ def test_min_confidence_makes_a_weaker_answer_uncertain(photos, label):
     assert "uncertain/a.jpg" in files("sorted")
 
 
+def test_emoji_draws_little_faces_into_the_copies_but_for_uncertain_ones(photos, label):
+    for name, flags in {"plain": [], "emoji": ["--emoji"], "uncertain": ["--emoji", "--min-confidence", "0.9"],
+                        "plain uncertain": ["--min-confidence", "0.9"]}.items():  # fmt: skip
+        assert label(photos, "--output", name, *flags) == 0
+    copies = {name: files(f"{name}/annotated")["a.jpg"] for name in ("plain", "emoji", "uncertain", "plain uncertain")}
+    assert copies["emoji"] != copies["plain"] and copies["uncertain"] == copies["plain uncertain"]
+
+
 def test_report_is_written_with_thumbnails(photos, label):
     assert label(photos, "--report") == 0
     written = files("output")

@@ -4,17 +4,20 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from itertools import combinations
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from models.expressions import CLASS_COLOURS, CLASS_NAMES
+from models.emoji import little_face
+from models.expressions import CLASS_COLOURS, CLASS_NAMES, class_colour
 from models.faces import Detection
+from models.labels import covered_area
 from models.live import recording, sources, view
 from models.live.analysis import Analysis, Analyzer
-from models.live.overlay import Overlay, text_size
+from models.live.overlay import Overlay, face_pixels, text_size
 from models.live.recording import ExpressionLog, RecordingError, VideoRecorder, new_names, save_moment
 from models.live.session import Session, annotate_film
 from models.live.sources import Feed, Frame, Source, SourceError
@@ -529,6 +532,61 @@ def test_labels_of_faces_side_by_side_do_not_cover_each_other():
     both = Overlay(CLASS_NAMES).draw_faces(picture, make_tracks(*boxes))
     each = [pixels_of(Overlay(CLASS_NAMES).draw_faces(picture, make_tracks(box))[:, 90:], "Happy") for box in boxes]
     assert pixels_of(both[:, 90:], "Happy") > 0.85 * sum(each)
+
+
+@pytest.mark.parametrize("width, height", [(320, 240), (640, 480), (1920, 1080)])
+def test_the_little_face_is_drawn_beside_the_label_and_rendered_once(width, height):
+    picture, tracks = np.full((height, width, 3), 128, np.uint8), make_tracks((width // 2, height // 2, 60, 60))
+    plain, overlay = Overlay(CLASS_NAMES).draw_faces(picture, tracks), Overlay(CLASS_NAMES, with_emoji=True)
+    drawn = overlay.draw_faces(picture, tracks)
+    changed = (plain != drawn).any(2)
+    rows, columns = np.nonzero(changed)
+    assert pixels_of(drawn, "Happy") > pixels_of(plain, "Happy") + 150
+    assert changed.any() and rows.min() > height // 2 - 80 and columns.min() >= width // 2 - 1
+    rendered = face_pixels.cache_info().misses, little_face.cache_info().misses
+    for _ in range(3):
+        overlay.draw_faces(picture, tracks)
+    assert (face_pixels.cache_info().misses, little_face.cache_info().misses) == rendered
+
+
+def test_classes_of_ones_own_have_no_little_face_but_colours_of_their_own():
+    names = [f"an expression with a very long name, number {number}" for number in range(12)]
+    tracker = Tracker(names)
+    probabilities = np.eye(12, dtype=np.float32)[[9, 10]]
+    frame = make_frame()
+    tracker.update(Analysis(frame, [Detection((x, 100, 50, 50), 1.0) for x in (30, 200)], probabilities), frame)
+    picture = np.full((240, 320, 3), 128, np.uint8)
+    drawn = Overlay(names, with_emoji=True).draw_faces(picture, tracker.tracks)
+    assert (drawn == Overlay(names).draw_faces(picture, tracker.tracks)).all()
+    for index, name in ((9, names[9]), (10, names[10])):
+        assert (drawn == np.array(class_colour(name, index)[::-1])).all(2).sum() > 300
+    assert (drawn[:, -20:] == 128).all(2).sum() > 20 * 100  # the panel with long names leaves the picture its room
+
+
+@pytest.mark.parametrize("count", [2, 6, 12])
+@pytest.mark.parametrize("with_emoji", [False, True])
+def test_labels_cover_neither_each_other_nor_the_bars_nor_run_off(count, with_emoji, monkeypatch):
+    places = []
+    overlay = Overlay(CLASS_NAMES, with_emoji)
+    for name in ("_draw_bars", "_draw_label"):
+        draw = getattr(overlay, name)
+        monkeypatch.setattr(overlay, name, lambda *given, draw=draw: places.append(draw(*given)) or places[-1])
+    boxes = [(20 + 155 * (index % 4), 60 + 150 * (index // 4), 90, 90) for index in range(count)]
+    overlay.draw_faces(np.full((480, 640, 3), 128, np.uint8), make_tracks(*boxes))
+    assert len(places) == count + 1 and None not in places
+    assert all(left >= 0 and top >= 0 and right <= 640 and bottom <= 480 for left, top, right, bottom in places)
+    assert not any(covered_area(one, other) for one, other in combinations(places, 2))
+
+
+def test_a_timelines_legend_stays_within_it_however_long_the_names(tmp_path):
+    names = [f"an expression with a very long name, number {number}" for number in range(12)]
+    log = ExpressionLog(tmp_path / "log.csv", names)
+    log.close()
+    draw_timeline(log.path, tmp_path / "timeline.png", names)
+    plot = read_picture(tmp_path / "timeline.png")
+    assert (plot[:, :3] == 255).all() and (plot[:, -3:] == 255).all() and (plot[:3] == 255).all()
+    for index in range(12):
+        assert (np.abs(plot.astype(int) - class_colour(names[index], index)).max(2) < 3).sum() > 50
 
 
 def test_bars_are_as_long_as_the_probabilities():

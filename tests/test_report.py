@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.batch.records import NO_FACE, OK, UNCERTAIN, UNREADABLE, FaceRecord, Record
+from models.batch.records import NO_FACE, OK, UNREADABLE, FaceRecord, Record
 from models.batch.report import write_report
-from models.expressions import CLASS_NAMES
+from models.expressions import CLASS_NAMES, UNCERTAIN
 from models.pictures import write_picture
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

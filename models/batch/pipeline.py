@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from models.batch.pool import Worker, WorkerDied, WorkerPool
-from models.batch.records import UNCERTAIN, FaceRecord, Record
+from models.batch.records import FaceRecord, Record
 from models.batch.sources import Picture
 from models.batch.worker import Reading
+from models.expressions import UNCERTAIN
 
 BATCH_FACES = 32  # larger batches gain nothing on a CPU, and a GPU is not what the pictures wait for
 MOST_WAITING = 256  # pictures that wait for a batch to fill: one face may be followed by many pictures without

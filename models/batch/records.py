@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 OK, NO_FACE, UNREADABLE = STATUSES = "ok", "no-face", "unreadable"
-UNCERTAIN = "uncertain"
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from models.batch.files import replacing
-from models.batch.records import UNCERTAIN, Record
-from models.expressions import class_colour
+from models.batch.records import Record
+from models.expressions import UNCERTAIN, class_colour
 
 REPORT = "report.html"
 TEMPLATE = Path(__file__).parent / "report_template.html"
 DATA = "<!-- data -->"  # its place in the template
-UNCERTAIN_COLOUR = (110, 110, 110)
 
 
 def write_report(path: Path, records: Iterable[Record], class_names: Sequence[str]) -> None:
@@ -30,8 +29,7 @@ def write_report(path: Path, records: Iterable[Record], class_names: Sequence[st
         OSError: The disk is full; a page that was there is as it was.
     """
     before, after = TEMPLATE.read_text("utf-8").split(DATA)
-    colours = [(name, class_colour(name, index)) for index, name in enumerate(class_names)]
-    colours.append((UNCERTAIN, UNCERTAIN_COLOUR))
+    colours = [(name, class_colour(name, index)) for index, name in enumerate([*class_names, UNCERTAIN])]
     labels = [[name, f"rgb({red} {green} {blue})"] for name, (red, green, blue) in colours]
     with replacing(path) as file:
         file.write(before.encode())

@@ -49,6 +49,7 @@ class Job:
         thumbnails: Write the report's thumbnails.
         sort_into: Copy each picture into a folder per expression below this one, or None.
         max_megapixels: Larger pictures are not decoded.
+        emoji: Draw little faces beside the labels of annotated copies.
     """
 
     make_detector: Callable[[], Any]
@@ -58,6 +59,7 @@ class Job:
     thumbnails: bool = False
     sort_into: Path | None = None
     max_megapixels: float = 64.0
+    emoji: bool = False
 
     def writes(self, status: str) -> bool:
         """Whether there is something left to write when the expressions of a picture are known."""
@@ -197,7 +199,8 @@ class Hands:
             kept = _shrunk(read_picture(picture.path, self._job.max_megapixels), COPY_SIDE)
         pixels, scale = kept
         scaled = [replace(face, box=tuple(round(value * scale) for value in face.box)) for face in faces]  # type: ignore
-        write_picture(self._job.output / name, annotate(pixels, scaled))  # type: ignore[arg-type]
+        annotated = annotate(pixels, scaled, with_emoji=self._job.emoji)  # type: ignore[arg-type]
+        write_picture(self._job.output / name, annotated)
 
     def _sort(self, picture: Picture, faces: Sequence[FaceRecord], folder: Path) -> None:
         label = faces[0].label if faces else NO_FACE

@@ -5,30 +5,32 @@
     overlay.draw_status(drawn, "Q quit", "30 frames/s")
 
 Thirty frames a second leave 33 ms for each, and laying a 1080p frame out in Pillow and back takes a third of that: so
-Pillow renders words alone, each once, and their pixels are laid over the frame.
+Pillow renders words and little faces alone, each once, and their pixels are laid over the frame.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from models.drawing import font
-from models.expressions import class_colour
+from models.emoji import little_face
+from models.expressions import class_colour, ink_on
+from models.labels import Box, face_side, find_place, font, padding, shortened, texts
 from models.live.tracking import Track, shared_area
 
 # BGR
-BLACK, DARK, FAINT, LIGHT, RED = (0, 0, 0), (34, 34, 34), (190, 190, 190), (255, 255, 255), (60, 60, 230)
+DARK, FAINT, LIGHT, RED = (34, 34, 34), (190, 190, 190), (255, 255, 255), (60, 60, 230)
 SHADE = 0.35  # of the picture's brightness, behind words
 
 
 class Overlay:
     """Draws what is known about a frame; sizes follow the frame's, and words stay legible down to 320×240."""
 
-    def __init__(self, class_names: Sequence[str]):
-        self._class_names = class_names
+    def __init__(self, class_names: Sequence[str], with_emoji: bool = False):
+        self._class_names, self._with_emoji = class_names, with_emoji
         self._colours = {name: class_colour(name, index)[::-1] for index, name in enumerate(class_names)}
         self._bars_corner = 0  # left
 
@@ -45,12 +47,12 @@ class Overlay:
         drawn = picture.copy()
         for track in reversed(tracks):  # the largest last, over the others
             self._draw_box(drawn, track)
-        if tracks:
-            self._draw_bars(drawn, tracks)
-        taken = np.empty((0, 4))
+        panel = self._draw_bars(drawn, tracks) if tracks else None
+        taken: list[Box] = []
         for track in tracks:
-            place = self._draw_label(drawn, track, f"{track.number}  " if len(tracks) > 1 else "", taken)
-            taken = np.vstack([taken, place])
+            said = texts(track.label, track.confidence, track.number if len(tracks) > 1 else None)
+            place = self._draw_label(drawn, track, said, taken, panel)
+            taken += [place] if place is not None else []
         return drawn
 
     def draw_status(self, drawn: np.ndarray, line: str, rates: str, recording: str = "") -> None:
@@ -85,31 +87,48 @@ class Overlay:
         cv2.rectangle(drawn, (x, y), (x + width, y + height), DARK, thickness + 2)
         cv2.rectangle(drawn, (x, y), (x + width, y + height), self._colours[track.label], thickness)
 
-    def _draw_label(self, drawn: np.ndarray, track: Track, beginning: str, taken: np.ndarray) -> np.ndarray:
-        """Writes a label above its box, below, or within: where there is room that no other label has taken.
+    def _draw_label(
+        self, drawn: np.ndarray, track: Track, said: Sequence[str], taken: Sequence[Box], panel: Box | None
+    ) -> Box | None:
+        """Writes a label above its box, below, or within: the longest of its texts for which there is room.
+
+        Room is where no other label is, and first of all beside the bars' panel. The words stay as large as they are:
+        sizes that change from frame to frame are hard to read.
 
         Returns:
-            Where it is: x, y, width and height `[4]`, as the rows of `taken` are.
+            The place it took, or None where there is no room.
         """
-        text, size = f"{beginning}{track.label} {track.confidence:.0%}", text_size(drawn)
-        pad = max(3, size // 4)
-        width, height = rendered(text, size).shape[1] + 2 * pad, line_height(size) + pad
-        x, y, _, box_height = (round(float(value)) for value in track.box)
-        left = int(np.clip(x, 0, max(drawn.shape[1] - width, 0)))
-        tops = [top for top in (y - height, y + box_height, y) if 0 <= top <= drawn.shape[0] - height] or [0]
-        places = np.array([[left, top, width, height] for top in tops])
-        place = places[shared_area(places, taken).sum(1).argmin()]
-        top, colour = int(place[1]), self._colours[track.label]
-        cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), colour, cv2.FILLED)
-        is_bright = np.dot(colour, (0.114, 0.587, 0.299)) > 120
-        put_text(drawn, text, (left + pad, top + pad // 2), size, BLACK if is_bright else LIGHT)
+        size, picture_size = text_size(drawn), (drawn.shape[1], drawn.shape[0])
+        side = face_side(track.label, size, picture_size) if self._with_emoji else 0
+        pad, height = padding(size), line_height(size) + padding(size)
+        x, y, box_width, box_height = (round(float(value)) for value in track.box)
+        box = x, y, x + box_width, y + box_height
+        for occupied, text in product(([*taken, panel], taken) if panel else (taken,), said):
+            width = side + rendered(text, size).shape[1] + 2 * pad
+            place = find_place(box, (width, max(height, side)), picture_size, occupied)
+            if place is not None:
+                break
+        else:
+            return None
+        left, top, right, bottom = (int(value) for value in place)
+        upper, colour = top + (bottom - top - height) // 2, self._colours[track.label]
+        cv2.rectangle(drawn, (left + side // 2, upper), (right - 1, upper + height - 1), colour, cv2.FILLED)
+        put_text(drawn, text, (left + side + pad, upper + pad // 2), size, ink_on(colour[::-1]))
+        if side:
+            put_face(drawn, track.label, (left, top), side)
         return place
 
-    def _draw_bars(self, drawn: np.ndarray, tracks: Sequence[Track]) -> None:
-        """Draws the first face's probabilities, a bar a class, in the upper corner that hides less of the faces."""
+    def _draw_bars(self, drawn: np.ndarray, tracks: Sequence[Track]) -> Box:
+        """Draws the first face's probabilities, a bar a class, in the upper corner that hides less of the faces.
+
+        Returns:
+            The place that they took.
+        """
         size = small_size(drawn)
         row, pad, length = line_height(size), size // 2, 5 * size
-        names = max(rendered(name, size).shape[1] for name in self._class_names)
+        widest = drawn.shape[1] // 3
+        said = [shortened(name, size, widest) for name in self._class_names]
+        names = max(rendered(text, size).shape[1] for text in said)
         width, height = names + length + 3 * pad, row * len(self._class_names) + pad
         corners = np.array([[0, 0, width, height], [drawn.shape[1] - width, 0, width, height]])
         hidden = shared_area(corners, np.array([track.box for track in tracks])).sum(1)
@@ -121,11 +140,12 @@ class Overlay:
         left = panel + names + 2 * pad
         for index, (name, probability) in enumerate(zip(self._class_names, track.probabilities, strict=True)):
             top = pad // 2 + index * row
-            put_text(drawn, name, (panel + pad, top), size, LIGHT if name == track.label else FAINT)
+            put_text(drawn, said[index], (panel + pad, top), size, LIGHT if name == track.label else FAINT)
             upper, lower, filled = top + row // 5, top + row - row // 5, round(length * float(probability))
             cv2.rectangle(drawn, (left, upper), (left + length, lower), DARK, cv2.FILLED)
             if filled:
                 cv2.rectangle(drawn, (left, upper), (left + filled, lower), self._colours[name], cv2.FILLED)
+        return panel, 0, panel + width, height
 
 
 def text_size(picture: np.ndarray) -> int:
@@ -157,6 +177,21 @@ def put_text(drawn: np.ndarray, text: str, place: tuple[int, int], size: int, co
     coverage = rendered(text, size)[max(-top, 0) :, max(-left, 0) :][: area.shape[0], : area.shape[1]]
     area = area[: coverage.shape[0], : coverage.shape[1]]
     area[:] = area + (np.array(colour, np.float32) - area) * coverage
+
+
+@lru_cache(maxsize=64)
+def face_pixels(name: str, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """A little face as BGR float32 `[side, side, 3]` and its coverage `[side, side, 1]` from 0 to 1."""
+    pixels = np.asarray(little_face(name, side), np.float32)
+    return pixels[..., 2::-1].copy(), pixels[..., 3:] / 255
+
+
+def put_face(drawn: np.ndarray, name: str, place: tuple[int, int], side: int) -> None:
+    """Lays a class's little face over a picture, all of it within, its upper left corner at `place`."""
+    left, top = place
+    area = drawn[top : top + side, left : left + side]
+    colours, coverage = face_pixels(name, side)
+    area[:] = area + (colours - area) * coverage
 
 
 def shade(drawn: np.ndarray, left: int, top: int, width: int, height: int) -> None:

@@ -44,6 +44,7 @@ class Session:
         smoothing: float = 0.4,
         output: Path = Path("output"),
         with_lines: bool = False,
+        with_emoji: bool = False,
     ):
         """Begins a session.
 
@@ -52,9 +53,11 @@ class Session:
             smoothing: Time constant of the probabilities, in seconds.
             output: Folder of what is saved on a key.
             with_lines: Print a line whenever a face appears or its label changes.
+            with_emoji: Draw little faces beside the labels.
         """
         self.source, self.analyzer, self.output = source, analyzer, output
-        self.tracker, self.overlay = Tracker(analyzer.class_names, smoothing), Overlay(analyzer.class_names)
+        self.tracker = Tracker(analyzer.class_names, smoothing)
+        self.overlay = Overlay(analyzer.class_names, with_emoji)
         self.recorder: VideoRecorder | None = None
         self.frames = self.refreshes = 0
         self.written: list[Path] = []

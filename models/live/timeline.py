@@ -13,6 +13,7 @@ from typing import Any
 from models.expressions import class_colour
 
 MOST_BANDS = 20
+LONGEST_NAME, LETTERS_IN_A_ROW = 40, 110  # of the legend
 
 
 def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
@@ -32,7 +33,11 @@ def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
     colours: dict[str, Any] = {
         name: tuple(value / 255 for value in class_colour(name, index)) for index, name in enumerate(class_names)
     }
-    figure = Figure(figsize=(10, 1.6 + 0.4 * max(len(shown), 1)), dpi=120, layout="constrained")
+    named = [f"{name[: LONGEST_NAME - 1]}…" if len(name) > LONGEST_NAME else name for name in class_names]
+    columns = min(len(named), max(LETTERS_IN_A_ROW // (max(map(len, named)) + 6), 1))
+    legend_rows = -(-len(named) // columns)
+    height = 1.4 + 0.2 * legend_rows + 0.4 * max(len(shown), 1)
+    figure = Figure(figsize=(10, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     for row, track in enumerate(shown):
@@ -44,8 +49,8 @@ def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
     axis.spines[["top", "right", "left"]].set_visible(False)
     if len(longest_first) > len(shown):
         axis.set_title(f"the {len(shown)} faces seen longest, of {len(longest_first)}", fontsize=10)
-    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    handles = [Patch(color=colour, label=name) for name, colour in zip(named, colours.values())]
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
