@@ -16,6 +16,7 @@ test: .venv/.installed-test
 
 check: .venv/.installed-test
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
 .venv/.installed: requirements.txt

@@ -42,8 +42,12 @@ INPUT = Path("input") if Path("input").is_dir() else Path(__file__).parent / "in
 @script
 def main(argv: list[str] | None = None) -> int:
     parser = new_parser(__doc__)
-    parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="a name in input/ or a path; without one it asks")
-    parser.add_argument("--whole-image", action="store_true", help="the picture is a face crop already: look for no face")
+    parser.add_argument(
+        "pictures", nargs="*", metavar="PICTURE", help="a name in input/ or a path; without one it asks"
+    )
+    parser.add_argument(
+        "--whole-image", action="store_true", help="the picture is a face crop already: look for no face"
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where the results go")
     output.add_argument("--explain", action="store_true", help="show where in the face the expression is seen")

@@ -1,9 +1,9 @@
 """Facial expressions from faces.
 
-    from models import ExpressionClassifier, read_picture
+from models import ExpressionClassifier, read_picture
 
-    classifier = ExpressionClassifier.load()
-    faces = classifier.analyze(read_picture("input/1.jpg"))
+classifier = ExpressionClassifier.load()
+faces = classifier.analyze(read_picture("input/1.jpg"))
 """
 
 from models.expressions import CLASS_NAMES

@@ -138,9 +138,7 @@ def build_network(checkpoint: dict[str, Any]) -> VGG16:
     """
     # Memory for the parameters comes from the file: initialising them first would only cost time.
     with torch.device("meta"):
-        network = VGG16(
-            len(checkpoint["class_names"]), checkpoint["head"], batch_norm=checkpoint["arch"] == "vgg16_bn"
-        )
+        network = VGG16(len(checkpoint["class_names"]), checkpoint["head"], batch_norm=checkpoint["arch"] == "vgg16_bn")
     weights = {key: value.float() if value.is_floating_point() else value
                for key, value in checkpoint["state_dict"].items()}  # fmt: skip
     try:

@@ -1,10 +1,10 @@
 """From pictures to expressions: what the demos call, and any other program.
 
-    from models import ExpressionClassifier, read_picture
+from models import ExpressionClassifier, read_picture
 
-    classifier = ExpressionClassifier.load()
-    for face in classifier.analyze(read_picture("input/1.jpg")):
-        print(face.label, f"{face.confidence:.0%}", face.box)
+classifier = ExpressionClassifier.load()
+for face in classifier.analyze(read_picture("input/1.jpg")):
+    print(face.label, f"{face.confidence:.0%}", face.box)
 """
 
 from collections.abc import Sequence

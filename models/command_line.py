@@ -1,14 +1,15 @@
 """What the scripts share: flags, how a script ends, and the messages on the way there.
 
-    @script
-    def main(argv=None):
-        parser = new_parser(__doc__)
-        add_model_arguments(parser)
-        ...
+@script
+def main(argv=None):
+    parser = new_parser(__doc__)
+    add_model_arguments(parser)
+    ...
 """
 
 import argparse
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -73,15 +74,24 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network")
-    group.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights that train.py wrote, instead of the shipped ones")
+    group.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights that train.py wrote, instead of the shipped ones"
+    )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="what to multiply in")
-    group.add_argument("--tta", choices=("none", "flip", "ten"), default="flip", help="views averaged for an answer: the face, with its mirror image, or ten crops")
+    group.add_argument(
+        "--tta",
+        choices=("none", "flip", "ten"),
+        default="flip",
+        help="views averaged for an answer: the face, with its mirror image, or ten crops",
+    )
 
 
 def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("faces")
-    group.add_argument("--detector", choices=("auto", "haar", "mtcnn", "yunet"), default="auto", help="how faces are found")
+    group.add_argument(
+        "--detector", choices=("auto", "haar", "mtcnn", "yunet"), default="auto", help="how faces are found"
+    )
     group.add_argument("--detector-model", type=Path, metavar="FILE", help="the YuNet model, for --detector yunet")
     group.add_argument("--max-faces", type=positive(int), metavar="N", help="take the N largest faces of a picture")
     group.add_argument("--min-face", type=positive(int), metavar="PIXELS", help="leave out smaller faces")
@@ -108,8 +118,8 @@ def positive(kind: type) -> Callable[[str], Any]:
 
     def parse(text: str) -> Any:
         value = kind(text)
-        if value <= 0:
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        if not 0 < value < math.inf:  # a float may be nan
+            raise argparse.ArgumentTypeError(f"{text} is no number above 0")
         return value
 
     parse.__name__ = kind.__name__  # argparse names it when the text is no number
@@ -142,7 +152,9 @@ def face_record(face: Any, class_names: list[str]) -> dict[str, Any]:
         "confidence": round(face.confidence, 4),
         "second": second,
         "margin": round(margin, 4),
-        "probabilities": {name: round(float(value), 4) for name, value in zip(class_names, face.probabilities, strict=True)},
+        "probabilities": {
+            name: round(float(value), 4) for name, value in zip(class_names, face.probabilities, strict=True)
+        },
     }
 
 
@@ -155,7 +167,7 @@ def _missing_package(error: ImportError) -> str:
     text = str(error)
     if ".so" in text and error.name in ("cv2", None):
         return (
-            f"OpenCV lacks a library of the system ({text}): on Debian and Ubuntu `apt-get install libgl1 libglib2.0-0` "
-            "brings it, or put opencv-python-headless, which needs none, in opencv-python's place"
+            f"OpenCV lacks a library of the system ({text}): on Debian and Ubuntu `apt-get install libgl1 "
+            "libglib2.0-0` brings it, or put opencv-python-headless, which needs none, in opencv-python's place"
         )
     return f"{text}: install what the project needs with `python -m pip install -r requirements.txt`"

@@ -139,7 +139,9 @@ def draw_bars(
         filled = (bar_right - bar_left) * float(probability)
         if filled >= 1:
             colour = class_colour(name, row)
-            draw.rounded_rectangle((bar_left, middle - 9, bar_left + filled, middle + 9), min(4, filled / 2), fill=colour)
+            draw.rounded_rectangle(
+                (bar_left, middle - 9, bar_left + filled, middle + 9), min(4, filled / 2), fill=colour
+            )
         ink = INK if is_answer else FAINT_INK
         draw.text((left + width, middle), f"{probability:.0%}", fill=ink, font=font(16), anchor="rm")
 
@@ -215,7 +217,9 @@ def _resized(picture: np.ndarray, scale: float) -> np.ndarray:
 
 def _scaled(face: "Face", scale: float, picture: np.ndarray) -> "Face":
     x, y, width, height = (round(value * scale) for value in face.box)
-    return replace(face, box=(x, y, max(min(width, picture.shape[1] - x), 1), max(min(height, picture.shape[0] - y), 1)))
+    return replace(
+        face, box=(x, y, max(min(width, picture.shape[1] - x), 1), max(min(height, picture.shape[0] - y), 1))
+    )
 
 
 def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
@@ -276,10 +280,19 @@ def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: 
         lean, half = height * 0.35, height / 2
         front = [(x, -half), (x + width, -half), (x + width, half), (x, half)]
         top = [(x, half), (x + width, half), (x + width + lean, half + lean), (x + lean, half + lean)]
-        side = [(x + width, -half), (x + width, half), (x + width + lean, half + lean), (x + width + lean, -half + lean)]
+        side = [
+            (x + width, -half),
+            (x + width, half),
+            (x + width + lean, half + lean),
+            (x + width + lean, -half + lean),
+        ]
         for corners, light in ((side, 0.75), (top, 0.9), (front, 1.0)):
-            axis.add_patch(Polygon(corners, closed=True, facecolor=_shade(colour, light), edgecolor="white", linewidth=0.8))
-        axis.text(x + width / 2, -half - 0.12, below, ha="center", va="top", fontsize=9, color="#222222", linespacing=1.3)
+            axis.add_patch(
+                Polygon(corners, closed=True, facecolor=_shade(colour, light), edgecolor="white", linewidth=0.8)
+            )
+        axis.text(
+            x + width / 2, -half - 0.12, below, ha="center", va="top", fontsize=9, color="#222222", linespacing=1.3
+        )
         x += width
 
     before = 0
@@ -294,17 +307,26 @@ def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: 
     for layer in network.classifier:
         if isinstance(layer, torch.nn.Linear):
             x += 1.1
-            block(layer.out_features**0.5 / 30 + 0.5, 0.2, "#009E73", f"linear\n{layer.in_features} → {layer.out_features}")
+            block(
+                layer.out_features**0.5 / 30 + 0.5,
+                0.2,
+                "#009E73",
+                f"linear\n{layer.in_features} → {layer.out_features}",
+            )
     for number, name in enumerate(class_names):
         axis.text(x + 0.6, 0.3 * (len(class_names) / 2 - number - 0.5), name, va="center", fontsize=9, color="#222222")
     with_norm = " + BatchNorm" if network.batch_norm else ""
     for colour, text in (
-        ("#56B4E9", f"3×3 convolution{with_norm} + ReLU"), ("#D55E00", "2×2 max pooling"), ("#009E73", "global average pooling + linear" if network.head == "gap" else "linear"),
+        ("#56B4E9", f"3×3 convolution{with_norm} + ReLU"),
+        ("#D55E00", "2×2 max pooling"),
+        ("#009E73", "global average pooling + linear" if network.head == "gap" else "linear"),
     ):  # fmt: skip
         axis.add_patch(Polygon([(0, 0), (0, 0), (0, 0)], facecolor=colour, label=text))
     axis.legend(loc="upper right", frameon=False, fontsize=9)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    axis.set_title(f"VGG16 on a grey face of {size}×{size} pixels: {parameters / 1e6:.1f} million parameters", fontsize=11)
+    axis.set_title(
+        f"VGG16 on a grey face of {size}×{size} pixels: {parameters / 1e6:.1f} million parameters", fontsize=11
+    )
     axis.set_xlim(-0.4, x + 2.2)
     axis.set_ylim(-2.3, 2.6)
     axis.set_aspect("equal")

@@ -10,6 +10,7 @@ in this network, which need not be what a person would look at.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.vgg16 import VGG16
+from models.vgg16 import VGG16, PackedVGG16
 from models.views import normalise, view_places
+
+Trunk = Callable[[torch.Tensor], torch.Tensor]  # from pictures to the last block's maps, float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +42,8 @@ class Explanation:
 
 
 def heat_maps(
-    network: VGG16, grey: torch.Tensor, classes: torch.Tensor, input_spec: dict[str, Any], tta: str = "flip",
-    batch_size: int = 32,
+    network: VGG16 | PackedVGG16, grey: torch.Tensor, classes: torch.Tensor, input_spec: dict[str, Any],
+    tta: str = "flip", batch_size: int = 32,
 ) -> np.ndarray:  # fmt: skip
     """Grad-CAM (Selvaraju et al., 2017) of grey faces, over all that the network's views show of them.
 
@@ -57,19 +60,23 @@ def heat_maps(
     Returns:
         float32 `[N, R, R]`, each from 0 to 1, see `Explanation.heat`.
     """
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
     # What follows the maps is cheap beside what makes them: it alone needs gradients, and has them in float32.
     head = nn.Sequential(network.features[-1], network.pool, nn.Flatten(), network.classifier)
     head = copy.deepcopy(head).float()
+
+    def trunk(pictures: torch.Tensor) -> torch.Tensor:
+        return network.features[:-1](pictures.to(weight.dtype)).float()
+
     batches = [
-        _heat_of_batch(network.features[:-1], head, batch.to(device), asked.to(device), input_spec, tta)
+        _heat_of_batch(trunk, head, batch.to(weight.device), asked.to(weight.device), input_spec, tta)
         for batch, asked in zip(grey.split(batch_size), classes.split(batch_size))
     ]
     return torch.cat(batches).numpy()
 
 
 def _heat_of_batch(
-    trunk: nn.Module, head: nn.Module, grey: torch.Tensor, classes: torch.Tensor, input_spec: dict[str, Any], tta: str
+    trunk: Trunk, head: nn.Module, grey: torch.Tensor, classes: torch.Tensor, input_spec: dict[str, Any], tta: str
 ) -> torch.Tensor:
     size, resize = input_spec["size"], grey.shape[-1]
     heat = torch.zeros(grey.shape, device=grey.device)
@@ -84,10 +91,10 @@ def _heat_of_batch(
     return (heat / heat.amax((1, 2), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)).cpu()
 
 
-def _grad_cam(trunk: nn.Module, head: nn.Module, pictures: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+def _grad_cam(trunk: Trunk, head: nn.Module, pictures: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """What speaks for a class in each of normalised pictures `[N, 3, S, S]`: float32 `[N, S, S]` from 0 up."""
     with torch.no_grad():
-        maps = trunk(pictures.to(next(trunk.parameters()).dtype)).float()
+        maps = trunk(pictures)
     maps.requires_grad_()
     outputs = head(maps).gather(1, classes[:, None])
     (gradients,) = torch.autograd.grad(outputs.sum(), maps)

@@ -93,7 +93,7 @@ def _to_onnx(network: VGG16, faces: torch.Tensor) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             _Exported(network).eval(), (faces,), dynamo=True, verbose=False,
             input_names=["faces"], output_names=["logits"],
             dynamic_shapes=({0: torch.export.Dim("N", min=1)},),

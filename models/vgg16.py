@@ -170,7 +170,7 @@ class _PackedConvolution(nn.Module):
         )
 
 
-def prepare_for_inference(network: VGG16, device: torch.device, precision: str) -> nn.Module:
+def prepare_for_inference(network: VGG16, device: torch.device, precision: str) -> VGG16 | PackedVGG16:
     """The fastest form of a trained network: BatchNorm folded, channels last, weights in the precision's type.
 
     Args:

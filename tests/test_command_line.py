@@ -48,8 +48,11 @@ def test_an_error_of_the_programs_own_is_not_hidden():
         main([])
 
 
+SCRIPT = "from models.command_line import script\n@script\ndef main(argv=None):\n  {}\n  return 0\nmain()"
+
+
 def test_a_closed_pipe_ends_quietly():
-    code = "from models.command_line import script\n@script\ndef main(argv=None):\n  print('x\\n' * 100_000)\n  return 0\nmain()"
+    code = SCRIPT.format("print('x\\n' * 100_000)")
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.read(10)
     process.stdout.close()
@@ -58,7 +61,7 @@ def test_a_closed_pipe_ends_quietly():
 
 
 def test_names_that_the_terminal_cannot_show_are_printed_escaped():
-    code = "from models.command_line import script\n@script\ndef main(argv=None):\n  print('a\\udcff.jpg ☺')\n  return 0\nmain()"
+    code = SCRIPT.format("print('a\\udcff.jpg ☺')")
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"}
     )
@@ -75,8 +78,9 @@ def test_help_shows_defaults_once_and_only_where_there_is_one():
 
 def test_numbers_are_checked():
     assert positive(int)("3") == 3
-    with pytest.raises(argparse.ArgumentTypeError, match="not above 0"):
-        positive(float)("-1")
+    for text in ("-1", "0", "nan", "inf"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is no number above 0"):
+            positive(float)(text)
 
 
 def make_face(*probabilities: float) -> Face:

@@ -42,7 +42,9 @@ def test_a_box_and_a_label_in_the_classs_colour_are_drawn_on_a_copy():
     assert pixels_of(annotate(picture, []), (128, 128, 128)) == 240 * 320
 
 
-@pytest.mark.parametrize("box", [(0, 0, 60, 60), (260, 0, 60, 60), (0, 180, 60, 60), (260, 180, 60, 60), (0, 0, 320, 240)])
+@pytest.mark.parametrize(
+    "box", [(0, 0, 60, 60), (260, 0, 60, 60), (0, 180, 60, 60), (260, 180, 60, 60), (0, 0, 320, 240)]
+)
 def test_labels_stay_within_the_picture_at_its_edges(box):
     for shade in (0, 255):
         picture = np.full((240, 320, 3), shade, np.uint8)
@@ -170,7 +172,9 @@ def test_result_pictures_fit_a_screen_at_any_size_and_number_of_faces(height, wi
 def test_a_bar_is_as_long_as_its_probability():
     lengths = {}
     for confidence in (0.3, 0.6, 0.9):
-        result = result_picture(np.full((400, 300, 3), 90, np.uint8), [make_face((10, 10, 50, 50), "Sad", confidence)], CLASS_NAMES)
+        result = result_picture(
+            np.full((400, 300, 3), 90, np.uint8), [make_face((10, 10, 50, 50), "Sad", confidence)], CLASS_NAMES
+        )
         bars = result[:, 340:]
         lengths[confidence] = (bars == CLASS_COLOURS["Sad"]).all(2).sum(1).max()
     assert lengths[0.6] == pytest.approx(2 * lengths[0.3], abs=4)
@@ -238,7 +242,10 @@ def test_every_class_has_a_colour_of_its_own():
 
 
 def test_plots_are_written_without_a_display(tmp_path):
-    rows = [{"epoch": i, "train_loss": 2 / i, "val_loss": 2.1 / i, "train_accuracy": 0.3, "val_accuracy": 0.4} for i in (1, 2, 3)]
+    rows = [
+        {"epoch": i, "train_loss": 2 / i, "val_loss": 2.1 / i, "train_accuracy": 0.3, "val_accuracy": 0.4}
+        for i in (1, 2, 3)
+    ]
     plot_curves(rows, tmp_path / "curves.png")
     report = {"per_class": dict.fromkeys(CLASS_NAMES), "confusion_matrix": np.eye(7, dtype=int).tolist(),
               "split": "val", "n": 7, "accuracy": 1.0}  # fmt: skip

@@ -20,7 +20,7 @@ BRIGHT, DARK = 0, 1
 
 @pytest.fixture
 def network(monkeypatch):
-    """Sees brightness in its first channel, darkness in its second; class 0 is the first's sum, class 1 the second's."""
+    """Its first channel sees brightness, its second darkness; class 0 is the first's sum, class 1 the second's."""
     monkeypatch.setattr(vgg16, "BLOCKS", tuple(tuple(2 for _ in block) for block in vgg16.BLOCKS))
     made = vgg16.VGG16(num_classes=2, batch_norm=False).eval()
     with torch.no_grad():

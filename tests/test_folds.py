@@ -235,9 +235,7 @@ def test_a_run_killed_between_two_folds_goes_on_with_the_next(narrow, finished_f
 
 
 def test_a_stop_asked_while_a_fold_ends_comes_before_the_next(narrow, people_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        "models.training.run.StopSignal.asked", lambda self: any(tmp_path.glob("*/fold-1/report.json"))
-    )
+    monkeypatch.setattr("models.training.run.StopSignal.asked", lambda self: any(tmp_path.glob("*/fold-1/report.json")))
     monkeypatch.setattr("models.training.run.StopSignal.reason", "by SIGINT", raising=False)
     assert train.main(flags(people_folder, tmp_path)) == 1
     assert "before fold 2 of 3" in capsys.readouterr().err

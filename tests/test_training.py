@@ -212,9 +212,7 @@ def test_torchvisions_vgg16_without_batch_norm_is_a_start(tmp_path):
     published = torchvision.models.vgg16(num_classes=5)
     torch.save(published.state_dict(), tmp_path / "vgg16.pth")
     pictures = torch.randint(0, 256, (8, 40, 40), dtype=torch.uint8)
-    network = start_network(
-        str(tmp_path / "vgg16.pth"), head="gap", num_classes=7, pictures=pictures, input_spec=SPEC
-    )
+    network = start_network(str(tmp_path / "vgg16.pth"), head="gap", num_classes=7, pictures=pictures, input_spec=SPEC)
     assert torch.equal(network.features[40].weight, published.features[28].weight)
     assert network.features[1].running_mean.abs().sum() > 0
 

@@ -1,8 +1,8 @@
 """Pictures in, records out, in order: processes read ahead, and the faces of many pictures share a batch.
 
-    with WorkerPool(2, job) as pool:
-        for record in label_pictures(pictures, classifier, pool):
-            journal.append(record)
+with WorkerPool(2, job) as pool:
+    for record in label_pictures(pictures, classifier, pool):
+        journal.append(record)
 """
 
 import time

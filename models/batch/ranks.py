@@ -1,9 +1,9 @@
 """Several processes, on one machine or more with a common file system, that torchrun started for one run.
 
-    with join_ranks() as ranks:
-        ranks.first(prepare)                 # one does it, the others wait for it
-        label(ranks.share(pictures))
-        ranks.wait()
+with join_ranks() as ranks:
+    ranks.first(prepare)                 # one does it, the others wait for it
+    label(ranks.share(pictures))
+    ranks.wait()
 """
 
 import os

@@ -1,8 +1,8 @@
 """Which pictures a run labels: what a person names, as names for the table and paths to open.
 
-    >>> found = find_sources(["photos"], recursive=True)
-    >>> found.pictures[0]
-    Picture(name='2024/beach.jpg', path='photos/2024/beach.jpg')
+>>> found = find_sources(["photos"], recursive=True)
+>>> found.pictures[0]
+Picture(name='2024/beach.jpg', path='photos/2024/beach.jpg')
 """
 
 import codecs

@@ -1,8 +1,8 @@
 """What is reported of a classifier's answers on a labelled split.
 
-    >>> report = classification_report(probabilities, targets, CLASS_NAMES)
-    >>> report["accuracy"], report["per_class"]["Happy"]["recall"]
-    (0.6882, 0.8860)
+>>> report = classification_report(probabilities, targets, CLASS_NAMES)
+>>> report["accuracy"], report["per_class"]["Happy"]["recall"]
+(0.6882, 0.8860)
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """A training run: its folder, its epochs, how it stops and what it reports.
 
-    >>> run = Run.start(config, Path("output/train"))
-    >>> with StopSignal(60, workers, device) as stop:
-    ...     finished = train_epochs(run, trainer, train_split, val_split, stop)
+>>> run = Run.start(config, Path("output/train"))
+>>> with StopSignal(60, workers, device) as stop:
+...     finished = train_epochs(run, trainer, train_split, val_split, stop)
 """
 
 import csv

@@ -1,6 +1,6 @@
 """Start weights: what a network begins training from.
 
-    >>> network = start_network("imagenet", head="gap", num_classes=7, pictures=train.pictures[:512], input_spec=spec)
+>>> network = start_network("imagenet", head="gap", num_classes=7, pictures=train.pictures[:512], input_spec=spec)
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Training in several processes, as torchrun starts them, or in one.
 
-    >>> with join_workers("auto") as (workers, device):
-    ...     workers.is_writer
-    True
+>>> with join_workers("auto") as (workers, device):
+...     workers.is_writer
+True
 """
 
 import os
