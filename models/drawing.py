@@ -30,6 +30,8 @@ PICTURE_AREA = (880, 640)  # of a result picture: the most that the annotated pi
 SMALLEST_SIDE = 320  # a small picture is enlarged until its longer side has this, so that its labels can be read
 PANEL_WIDTH, MARGIN = 330, 20
 MOST_PANELS = 4
+MOST_BANDS = 20  # of a timeline
+LONGEST_NAME, LETTERS_IN_A_ROW = 40, 110  # of its legend
 TITLE_FACE = 32  # pixels of the little face beside a panel's title
 HEAT_SIDE, HEAT_SHARE = 200, 0.6  # of an explanation: pixels, and how much of the face the hottest place hides
 HOTTEST = 200  # of the colour map's 255: what comes after is nearly white, and looks like light on the face
@@ -331,6 +333,39 @@ def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: 
     axis.set_ylim(-2.3, 2.6)
     axis.set_aspect("equal")
     axis.axis("off")
+    figure.savefig(path)
+
+
+def plot_timeline(bands: dict[int, list[tuple[float, float, str]]], class_names: Sequence[str], path: Path) -> None:
+    """Expressions over time, a band a face, as a PNG; of many faces those seen longest, and none seen once.
+
+    Args:
+        bands: Number of the face → spans of time, `(start, end, expression)` in seconds.
+    """
+    from matplotlib.patches import Patch
+
+    lengths = {track: sum(end - start for start, end, _ in spans) for track, spans in bands.items()}
+    longest_first = sorted((track for track in bands if lengths[track] > 0), key=lambda track: -lengths[track])
+    shown = sorted(longest_first[:MOST_BANDS])
+    colours: dict[str, Any] = {
+        name: tuple(value / 255 for value in class_colour(name, index)) for index, name in enumerate(class_names)
+    }
+    named = [f"{name[: LONGEST_NAME - 1]}…" if len(name) > LONGEST_NAME else name for name in class_names]
+    columns = min(len(named), max(LETTERS_IN_A_ROW // (max(map(len, named)) + 6), 1))
+    legend_rows = -(-len(named) // columns)
+    height = 1.4 + 0.2 * legend_rows + 0.4 * max(len(shown), 1)
+    figure, axis = _new_figure(1, 1, width=10, height=height)
+    for row, track in enumerate(shown):
+        spans = [(start, end - start) for start, end, _ in bands[track]]
+        axis.broken_barh(spans, (row - 0.4, 0.8), facecolors=[colours[label] for _, _, label in bands[track]])
+    axis.set_yticks(range(len(shown)), [f"face {track}" for track in shown])
+    axis.set_ylim(max(len(shown), 1) - 0.5, -0.5)
+    axis.set_xlabel("seconds")
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    if len(longest_first) > len(shown):
+        axis.set_title(f"the {len(shown)} faces seen longest, of {len(longest_first)}", fontsize=10)
+    handles = [Patch(color=colour, label=name) for name, colour in zip(named, colours.values())]
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, frameon=False, fontsize=9)
     figure.savefig(path)
 
 
