@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     refuse_existing(arguments.record, arguments.log, arguments.timeline)
     with Source(arguments.source, arguments.width, arguments.height, arguments.fps, arguments.mirror) as source:
         if arguments.window:
-            check_display()
+            check_display("add --no-window, and --record or --log to keep what is seen")
         session = run(arguments, source)
     if arguments.timeline:
         draw(arguments, session)

@@ -27,7 +27,6 @@ from models.command_line import (
     add_model_arguments,
     answer_in_words,
     face_record,
-    has_display,
     load_classifier,
     load_detector,
     new_parser,
@@ -58,8 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     add_detector_arguments(parser)
     add_model_arguments(parser)
     arguments = parser.parse_args(argv)
-    if arguments.show and not has_display():
-        raise UserError("--show needs a display and there is none: leave it out, the results are saved as pictures")
+    if arguments.show:
+        from models.live.window import check_display
+
+        check_display("leave --show out, the results are saved as pictures")
 
     if arguments.class_name is not None and not arguments.explain:
         raise UserError("--class says which expression --explain is about: add --explain")

@@ -106,7 +106,7 @@ def test_show_without_a_display_is_a_sentence(capsys, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     assert demo_image.main(["1", "--show"]) == 2
-    assert "needs a display" in capsys.readouterr().err
+    assert "leave --show out" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_a_sentence(tmp_path, capsys, monkeypatch):

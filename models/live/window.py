@@ -1,6 +1,6 @@
 """The window that frames are shown in, and its keys: for the main thread alone.
 
-    check_display()
+    check_display("leave --show out")
     with Window("camera", (640, 480)) as window:
         window.show(picture)
         key = window.key()
@@ -24,13 +24,15 @@ class DisplayError(UserError):
     """No window can be opened; the message says how to do without."""
 
 
-def check_display() -> None:
+def check_display(remedy: str) -> None:
     """Finds out whether a window can be opened, before OpenCV tries: Qt ends the whole process where it cannot.
+
+    Args:
+        remedy: How to do without a window; the message ends with it.
 
     Raises:
         DisplayError: There is no display, it does not let us in, or OpenCV was built without windows.
     """
-    remedy = "add --no-window, and --record or --log to keep what is seen"
     framework = cv2.currentUIFramework()
     if not framework:
         raise DisplayError(
