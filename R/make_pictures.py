@@ -42,13 +42,14 @@ def main() -> int:
 
 
 def make_results() -> None:
-    """What demo_image.py makes of two of the pictures in input/, and of all faces in one picture."""
+    """What demo_image.py makes of two of the pictures in input/ (one with --explain --emoji), and of a group."""
     classifier = ExpressionClassifier.load()
     pictures = {name: read_picture(INPUT / f"{name}.jpg") for name in ("1", "2", "3", "4")}
     pictures["group"] = side_by_side(list(pictures.values()))
     for name in ("1", "4", "group"):
         faces = classifier.analyze(pictures[name])
-        result = drawing.result_picture(pictures[name], faces, classifier.class_names)
+        explanations = classifier.explain(faces) if name == "4" else ()
+        result = drawing.result_picture(pictures[name], faces, classifier.class_names, explanations, name == "4")
         write_picture(HERE / f"{name}-result.jpg", result)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from models.expressions import CLASS_NAMES
 from tests.conftest import ROOT, run_script
 from tests.fer2013_samples import make_samples, write_csv, write_data_folder
 from tests.films import write_film
@@ -21,6 +22,8 @@ ADDED = {
     "train.py": "--init scratch --input-size 32 --epochs 1 --device cpu",
     "train.py --evaluate": "--device cpu",
     "train.py --resume": "--device cpu",
+    "train.py --export": "",
+    "train.py --data ck": "--folds 2 --init scratch --input-size 32 --epochs 1 --device cpu",
 }
 # Run by hand: they install, run all tests, or take minutes.
 NOT_RUN = ("-m venv", "-m pip", "-m pytest", "-m R.make_pictures", "-m tests.benchmarks")
@@ -36,10 +39,14 @@ def project(tmp_path_factory) -> Path:
     write_csv(folder / "fer2013.csv", make_samples({"train": 4, "val": 2, "test": 2}))
     write_data_folder(folder / "data")
     write_film(folder / "film.mp4", seconds=2)
+    for number, sample in enumerate(make_samples({"train": 4})):
+        picture = folder / "ck" / CLASS_NAMES[sample.label] / f"S{number // 7:03d}_001_{number:08d}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        sample.picture.save(picture)
     return folder
 
 
-def test_every_command_runs_in_the_readmes_order(project):
+def test_every_command_and_example_runs_in_the_readmes_order(project):
     scripts = [command for command in COMMANDS if not command.startswith(NOT_RUN)]
     assert {command.split()[0] for command in scripts} >= {
         "demo_image.py", "demo_camera.py", "demo_image_batch.py", "preprocess.py", "train.py"
@@ -49,6 +56,13 @@ def test_every_command_runs_in_the_readmes_order(project):
             shutil.rmtree(project / "data")
         result = run_in(project, complete(command))
         assert result.returncode == 0, f"python {command}: {result.stderr[-1000:]}"
+    # The examples for programs are run where the commands have left their files.
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(examples) > 1
+    for example in examples:
+        result = run_in(project, ["-c", example])
+        assert result.returncode == 0, result.stderr
+        assert "Happy" in result.stdout
 
 
 def complete(command: str) -> list[str]:
@@ -74,15 +88,6 @@ def test_every_picture_and_file_that_is_linked_is_there():
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     assert len(links) > 3
     assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_the_examples_for_programs_run(project):
-    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert examples
-    for example in examples:
-        result = run_in(project, ["-c", example])
-        assert result.returncode == 0, result.stderr
-        assert "Happy" in result.stdout
 
 
 def test_no_placeholder_is_left():
