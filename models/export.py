@@ -50,7 +50,9 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
         import onnxruntime
         import onnxscript  # noqa: F401  torch.onnx needs it
     except ImportError as error:
-        raise ExportError(f"{error.name} is missing: `python -m pip install onnx onnxscript onnxruntime` brings it") from error
+        raise ExportError(
+            f"{error.name} is missing: `python -m pip install onnx onnxscript onnxruntime` brings it"
+        ) from error
     spec = checkpoint["input"]
     network = fold_batch_norm(build_network(checkpoint))
     if pictures is None:
@@ -75,8 +77,8 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
         difference = max(_difference(network, session, batch, checkpoint["temperature"]) for batch in faces.split(32))
         if not difference <= LARGEST_DIFFERENCE:
             raise ExportError(
-                f"the file's probabilities differ from the network's by {difference:.1e}, and {LARGEST_DIFFERENCE} is the "
-                "most that is allowed: try other versions of torch, onnx and onnxruntime"
+                f"the file's probabilities differ from the network's by {difference:.1e}, more than the allowed "
+                f"{LARGEST_DIFFERENCE}: try other versions of torch, onnx and onnxruntime"
             )
         with open(written, "rb+") as file:
             os.fsync(file.fileno())
@@ -91,15 +93,15 @@ def _to_onnx(network: VGG16, faces: torch.Tensor) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=FutureWarning)
-        program = torch.onnx.export(
-            _Exported(network).eval(), (faces,), dynamo=True, verbose=False, input_names=["faces"], output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+        program: Any = torch.onnx.export(
+            _Exported(network).eval(), (faces,), dynamo=True, verbose=False,
+            input_names=["faces"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
         )  # fmt: skip
     return program.model_proto
 
 
 class _Exported(torch.nn.Module):
-    """The network with its pooling in one plain operation: what adaptive pooling is exported as, few programs run well."""
+    """The network with its pooling in one plain operation, not in the dozen that adaptive pooling becomes."""
 
     def __init__(self, network: VGG16):
         super().__init__()
@@ -115,5 +117,7 @@ class _Exported(torch.nn.Module):
 def _difference(network: torch.nn.Module, session: Any, faces: torch.Tensor, temperature: float) -> float:
     """The largest difference of a probability between the network and the ONNX file for faces `[N, 3, S, S]`."""
     (theirs,) = session.run(["logits"], {"faces": faces.numpy()})
-    expected, answer = (average_views(logits[None], temperature) for logits in (network(faces), torch.from_numpy(theirs)))
+    expected, answer = (
+        average_views(logits[None], temperature) for logits in (network(faces), torch.from_numpy(theirs))
+    )
     return (answer - expected).abs().max().item()

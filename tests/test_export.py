@@ -48,7 +48,9 @@ def checkpoint(tmp_path_factory):
         with torch.no_grad():
             network(torch.randn(16, 3, 48, 48) * 2)  # BatchNorm's statistics are not 0 and 1
             network.classifier[1].weight.mul_(100)
-    made = make_checkpoint(network, ["calm", "glad"], make_input_spec(48), metrics={}, config={}, epoch=0, temperature=0.8)
+    made = make_checkpoint(
+        network, ["calm", "glad"], make_input_spec(48), metrics={}, config={}, epoch=0, temperature=0.8
+    )
     save_atomically(path, made)
     return path
 
@@ -62,7 +64,9 @@ def exported(checkpoint, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
     with pytest.MonkeyPatch.context() as monkeypatch:
         narrow_network(monkeypatch)
-        code = train.main(["--export", "onnx", "--checkpoint", str(checkpoint), "--output", str(path), "--data", "nowhere"])
+        code = train.main(
+            ["--export", "onnx", "--checkpoint", str(checkpoint), "--output", str(path), "--data", "nowhere"]
+        )
     assert code == 0
     return path
 
@@ -75,7 +79,13 @@ def test_the_file_says_how_to_use_it_and_takes_batches_of_any_size(exported):
     for count in (1, 5):
         (logits,) = session.run(["logits"], {"faces": np.zeros((count, 3, 48, 48), np.float32)})
         assert logits.shape == (count, 2)
-    assert {node.op_type for node in onnx.load(exported).graph.node} == {"Conv", "Relu", "MaxPool", "ReduceMean", "Gemm"}
+    assert {node.op_type for node in onnx.load(exported).graph.node} == {
+        "Conv",
+        "Relu",
+        "MaxPool",
+        "ReduceMean",
+        "Gemm",
+    }
 
 
 def test_the_ten_line_example_answers_as_the_classifier_does(checkpoint, exported, tmp_path, monkeypatch):
@@ -109,7 +119,10 @@ def test_a_missing_package_or_a_folder_is_a_sentence_with_the_remedy(checkpoint,
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert train.main([*arguments, str(tmp_path / "small.onnx")]) == 2
     said = capsys.readouterr().err
-    assert "onnxscript is missing: `python -m pip install onnx onnxscript onnxruntime`" in said and len(said.splitlines()) == 1
+    assert (
+        "onnxscript is missing: `python -m pip install onnx onnxscript onnxruntime`" in said
+        and len(said.splitlines()) == 1
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.models import vgg16, vgg16_bn
 
-from models.vgg16 import PackedVGG16, VGG16, fold_batch_norm, prepare_for_inference
+from models.vgg16 import VGG16, PackedVGG16, fold_batch_norm, prepare_for_inference
 
 
 @pytest.mark.parametrize("batch_norm, published", [(True, vgg16_bn), (False, vgg16)])
