@@ -66,6 +66,10 @@ class ExpressionClassifier:
         self._network = prepare_for_inference(network, device, precision)
         self._detector: Any = None
 
+    def __repr__(self) -> str:
+        settings = f"{self.device}, {self.precision}, tta {self._tta}"
+        return f"ExpressionClassifier({len(self.class_names)} classes, {settings})"
+
     @classmethod
     def load(
         cls, checkpoint: str | Path | None = None, device: str = "auto", precision: str = "auto", tta: str = "flip"
@@ -84,7 +88,9 @@ class ExpressionClassifier:
         """
         content = load_checkpoint(checkpoint or SHIPPED_CHECKPOINT)
         chosen = choose_device(device)
-        return cls(build_network(content), content, chosen, choose_precision(precision, chosen), tta)
+        network = build_network(content)
+        del content["state_dict"]  # a copy of what the network holds: let go before more copies are made
+        return cls(network, content, chosen, choose_precision(precision, chosen), tta)
 
     def classify(self, faces: Sequence[np.ndarray], batch_size: int = 32) -> np.ndarray:
         """Probabilities of the expressions of face crops.

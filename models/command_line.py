@@ -78,7 +78,12 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, metavar="FILE", help="weights that train.py wrote, instead of the shipped ones"
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    group.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="what to multiply in")
+    group.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="what to multiply in; auto is bf16 where the processor or GPU does it, else fp32",
+    )
     group.add_argument(
         "--tta",
         choices=("none", "flip", "ten"),

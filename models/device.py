@@ -35,7 +35,12 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """`fp32` or `bf16`; `auto` is bfloat16 where the processor multiplies in it, else float32."""
+    """`fp32` or `bf16`; `auto` is bfloat16 where the processor multiplies in it, else float32.
+
+    There bfloat16 is the faster one for a single face too: 7 ms against 13 for one 64-pixel crop, 14 against 26 at 96
+    pixels and 80 against 150 at 224 (2 cores of a Zen 4 with AVX512-BF16). `python -m tests.benchmarks.inference`
+    measures it.
+    """
     if name != "auto":
         return name
     if device.type == "cuda":

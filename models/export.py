@@ -77,8 +77,8 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
         difference = max(_difference(network, session, batch, checkpoint["temperature"]) for batch in faces.split(32))
         if not difference <= LARGEST_DIFFERENCE:
             raise ExportError(
-                f"the file's probabilities differ from the network's by {difference:.1e}, more than the "
-                f"{LARGEST_DIFFERENCE} that is allowed: try other versions of torch, onnx and onnxruntime"
+                f"the file's probabilities differ from the network's by {difference:.1e}, more than the allowed "
+                f"{LARGEST_DIFFERENCE}: try other versions of torch, onnx and onnxruntime"
             )
         with open(written, "rb+") as file:
             os.fsync(file.fileno())
@@ -95,14 +95,13 @@ def _to_onnx(network: VGG16, faces: torch.Tensor) -> Any:
         warnings.filterwarnings("ignore", category=FutureWarning)
         program: Any = torch.onnx.export(
             _Exported(network).eval(), (faces,), dynamo=True, verbose=False,
-            input_names=["faces"], output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            input_names=["faces"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
         )  # fmt: skip
     return program.model_proto
 
 
 class _Exported(torch.nn.Module):
-    """The network with its pooling as one plain operation: few programs run well what adaptive pooling becomes."""
+    """The network with its pooling in one plain operation, not in the dozen that adaptive pooling becomes."""
 
     def __init__(self, network: VGG16):
         super().__init__()

@@ -52,7 +52,9 @@ class VGG16(nn.Module):
                 nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(dropout),
                 nn.Linear(4096, num_classes),
             )  # fmt: skip
-        self._initialise()
+        # On the meta device there is nothing to initialise, and torch would import its compiler to find that out.
+        if not self.features[0].weight.is_meta:
+            self._initialise()
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.pool(self.features(pictures)).flatten(1))
@@ -91,18 +93,19 @@ def _trunk_layers(batch_norm: bool) -> list[nn.Module]:
     return layers
 
 
-def fold_batch_norm(network: VGG16) -> VGG16:
+def fold_batch_norm(network: VGG16, dtype: torch.dtype = torch.float32) -> VGG16:
     """A VGG16 without BatchNorm that computes what `network` computes at inference, in fewer operations.
 
     Args:
-        network: In evaluation mode; left as it is.
+        network: Float32, in evaluation mode; left as it is.
+        dtype: What the folded weights are kept in: converted layer by layer, they take the least memory.
 
     Returns:
-        The network with each BatchNorm folded into the convolution before it, in evaluation mode. Its head shares
+        The network with each BatchNorm folded into the convolution before it, in evaluation mode. Its head may share
         the memory of `network`'s.
     """
     if not network.batch_norm:
-        return copy.deepcopy(network)
+        return copy.deepcopy(network).to(dtype)
     linear_layers = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
     with torch.device("meta"):  # its weights are computed below: initialising them first would only cost time
         folded = VGG16(linear_layers[-1].out_features, network.head, batch_norm=False).eval()
@@ -110,11 +113,11 @@ def fold_batch_norm(network: VGG16) -> VGG16:
     for layer in folded.features:
         if isinstance(layer, nn.Conv2d):
             fused = fuse_conv_bn_eval(next(with_norm), next(with_norm))  # type: ignore[type-var, arg-type]
-            layer.load_state_dict(fused.state_dict(), assign=True)
+            layer.load_state_dict(fused.to(dtype).state_dict(), assign=True)
         else:
             next(with_norm)
     folded.classifier.load_state_dict(network.classifier.state_dict(), assign=True)
-    return folded
+    return folded.to(dtype)
 
 
 class PackedVGG16(nn.Module):
@@ -178,5 +181,5 @@ def prepare_for_inference(network: VGG16, device: torch.device, precision: str) 
         precision: `fp32` or `bf16`, see `device.choose_precision`.
     """
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    plain = fold_batch_norm(network.eval()).to(device, dtype).to(memory_format=torch.channels_last)
+    plain = fold_batch_norm(network.eval(), dtype).to(device).to(memory_format=torch.channels_last)
     return PackedVGG16(plain) if device.type == "cpu" and PackedVGG16.runs_in(precision) else plain

@@ -77,6 +77,10 @@ def test_a_wrong_checkpoint_or_device_is_said(tmp_path):
             choose_device(name)
 
 
+def test_the_classifier_tells_what_auto_chose(shipped):
+    assert repr(shipped) == f"ExpressionClassifier(7 classes, cpu, {shipped.precision}, tta flip)"
+
+
 def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(monkeypatch):
     cpu = torch.device("cpu")
     monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: False)
@@ -95,6 +99,7 @@ def test_a_gpu_answers_as_the_cpu_does(shipped):
 @pytest.mark.parametrize("statement, unwanted", [
     ("import models.expressions, models.command_line, preprocess", {"torch", "matplotlib"}),
     ("from models import ExpressionClassifier; import models.drawing", {"torchvision", "matplotlib"}),
+    ("from models import ExpressionClassifier as E; E.load(device='cpu')", {"torch._dynamo", "sympy", "torchvision"}),
 ])  # fmt: skip
 def test_nothing_is_imported_that_is_not_used(statement, unwanted):
     code = f"{statement}; import sys; print(*sorted({unwanted} & sys.modules.keys()))"

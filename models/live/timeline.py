@@ -1,6 +1,6 @@
 """Expressions over time, from a log: a band for each face, coloured by what it expresses.
 
-    draw_timeline(Path("log.csv"), Path("log.png"), class_names)
+draw_timeline(Path("log.csv"), Path("log.png"), class_names)
 """
 
 import csv

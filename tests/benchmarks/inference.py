@@ -1,0 +1,242 @@
+"""How long an answer takes: `ExpressionClassifier.classify` by precision, views, batch and threads.
+
+    python -m tests.benchmarks.inference                     # the shipped weights; some minutes
+    python -m tests.benchmarks.inference --data data         # val accuracy beside the times
+    python -m tests.benchmarks.inference --input-size 224    # a network of random weights that takes larger crops
+    python -m tests.benchmarks.inference --quick             # the rows that matter most
+
+A row is a call of `classify` with so many 48×48 faces, resizing and all: milliseconds a face (median, and the tenth and
+ninetieth percentile of the calls), faces a second, the process's peak memory, and how many times as fast as two
+references of the same run it is, which also do one face a call: the plain way (one crop, float32, PyTorch's
+network as it was trained) and the original project's (ten crops, float32, network built and loaded anew for each face).
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint, make_checkpoint, save_atomically
+from models.classifier import ExpressionClassifier
+from models.device import cpu_multiplies_bfloat16
+from models.errors import UserError
+from models.expressions import CLASS_NAMES
+from models.training.dataset import PICTURE_SIDE, load_split
+from models.vgg16 import VGG16
+from models.views import (
+    TTA_MODES,
+    average_views,
+    make_input_spec,
+    make_views,
+    normalise,
+    predict_logits,
+    to_grey_squares,
+)
+
+COLUMNS = (
+    "device", "precision", "views", "batch", "threads", "ms a face", "from–to", "faces/s", "peak MB", "val",
+    "× plain", "× original",
+)  # fmt: skip
+VIEWS = {"none": 1, "flip": 2, "ten": 10}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured of one precision on one device, in a process of its own.
+
+    Attributes:
+        checkpoint: The network's file.
+        batches, threads, modes: One row for each combination; threads (0,) on a GPU.
+        seconds: Spent on a row.
+        data, faces: Where val pictures are, and how many to take for the accuracy; None and 0 for none.
+    """
+
+    checkpoint: Path
+    device: str
+    precision: str
+    batches: tuple[int, ...]
+    threads: tuple[int, ...]
+    modes: tuple[str, ...]
+    seconds: float
+    data: Path | None
+    faces: int
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call: the median, the tenth and the ninetieth percentile."""
+
+    median: float
+    low: float
+    high: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, default=SHIPPED_CHECKPOINT)
+    parser.add_argument("--data", type=Path, help="the folder that preprocess.py made: val accuracy as well")
+    parser.add_argument("--faces", type=int, default=1000, help="of val, spread evenly")
+    parser.add_argument(
+        "--input-size", type=int, metavar="PIXELS", help="measure random weights at this size; no accuracy"
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer rows, shorter, 300 val faces at most")
+    arguments = parser.parse_args()
+    if arguments.input_size and arguments.data:
+        parser.error("--input-size measures random weights, which have no accuracy: leave out --data")
+
+    cores = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = arguments.checkpoint
+        if arguments.input_size:
+            checkpoint = write_random_checkpoint(Path(folder) / "random.pt", arguments.input_size)
+        plans = [
+            make_plan(checkpoint, device, precision, arguments)
+            for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]
+            for precision in ("fp32", "bf16")
+        ]
+        try:
+            size = load_checkpoint(checkpoint)["input"]["size"]
+            processor = torch.backends.cpu.get_cpu_capability()
+            print(f"{size}×{size} pixels, {cores} cores, {processor}, torch {torch.__version__}")
+            if not cpu_multiplies_bfloat16():
+                print("this processor does not multiply in bfloat16: its rows are emulated")
+            plain, original = in_a_process(measure_references, checkpoint, plans[0].seconds)
+            print(f"plain:    {1000 * plain.median:.1f} ms a face   original: {1000 * original.median:.0f} ms a face\n")
+            print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+            for plan in plans:
+                in_a_process(measure, plan, plain, original)
+        except UserError as error:
+            parser.error(str(error))
+
+
+def make_plan(checkpoint: Path, device: str, precision: str, arguments: argparse.Namespace) -> Plan:
+    quick, cores = arguments.quick, os.cpu_count() or 1
+    if device == "cuda":
+        batches, threads = (1, 256), (0,)
+    else:
+        batches = (1, 32) if quick else (1, 8, 32)
+        threads = (min(2, cores),) if quick or cores == 1 else (1, 2)
+    return Plan(
+        checkpoint,
+        device,
+        precision,
+        batches=batches,
+        threads=threads,
+        modes=("none", "flip") if quick else TTA_MODES,
+        seconds=0.3 if quick else 1.0,
+        data=arguments.data,
+        faces=min(arguments.faces, 300) if quick else arguments.faces,
+    )
+
+
+def in_a_process(function: Callable, *arguments: object):
+    """Calls a function in a fresh process, whose peak memory is then its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def write_random_checkpoint(path: Path, size: int) -> Path:
+    torch.manual_seed(0)
+    save_atomically(path, make_checkpoint(VGG16(), CLASS_NAMES, make_input_spec(size), metrics={}, config={}, epoch=0))
+    return path
+
+
+def some_faces(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 48, 48), np.uint8)
+
+
+def measure_references(checkpoint: Path, seconds: float) -> tuple[Timing, Timing]:
+    """One face at a time: the plain way, and the original project's."""
+
+    @torch.inference_mode()
+    def answer(network: VGG16, spec: dict, mode: str) -> torch.Tensor:
+        grey = to_grey_squares(face, spec["resize"])
+        return average_views(
+            torch.stack([network(normalise(view, spec).contiguous()) for view in make_views(grey, spec["size"], mode)])
+        )
+
+    def originals_way() -> None:
+        content = load_checkpoint(checkpoint)
+        answer(build_network(content), content["input"], "ten")
+
+    face, content = some_faces(1), load_checkpoint(checkpoint)
+    network = build_network(content)
+    return time_calls(lambda: answer(network, content["input"], "none"), seconds), time_calls(originals_way, seconds)
+
+
+def measure(plan: Plan, plain: Timing, original: Timing) -> None:
+    """Prints a precision's rows."""
+    accuracies = val_accuracies(plan) if plan.data else {}
+    for threads in plan.threads:
+        torch.set_num_threads(threads or torch.get_num_threads())
+        for mode in plan.modes:
+            classifier = ExpressionClassifier.load(plan.checkpoint, plan.device, plan.precision, mode)
+            for batch in plan.batches:
+                reset_peak_memory(plan.device)
+                faces = some_faces(batch)
+                timing = time_calls(lambda: classifier.classify(faces, batch_size=max(batch, 32)), plan.seconds)  # noqa: B023
+                each = timing.median / batch
+                cells = [
+                    plan.device, plan.precision, mode, batch, threads or "-", f"{1000 * each:.2f}",
+                    f"{1000 * timing.low / batch:.2f}–{1000 * timing.high / batch:.2f}", f"{1 / each:.0f}",
+                    f"{peak_memory(plan.device):.0f}", f"{accuracies[mode]:.2%}" if mode in accuracies else "-",
+                    f"{plain.median / each:.1f}", f"{original.median / each:.0f}",
+                ]  # fmt: skip
+                print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def val_accuracies(plan: Plan) -> dict[str, float]:
+    """The share of val faces answered rightly with each set of views: ten begin with the two, these with the one."""
+    classifier = ExpressionClassifier.load(plan.checkpoint, plan.device, plan.precision, plan.modes[-1])
+    split = load_split(plan.data, "val", PICTURE_SIDE, plan.faces, classifier.class_names)
+    grey = to_grey_squares(split.pictures.numpy(), classifier._input_spec["resize"])
+    logits = predict_logits(classifier._network, grey, classifier._input_spec, plan.modes[-1])
+    return {
+        mode: (average_views(logits[: VIEWS[mode]]).argmax(1) == split.targets).double().mean().item()
+        for mode in plan.modes
+    }
+
+
+def time_calls(call: Callable[[], object], seconds: float) -> Timing:
+    """Times a call over and over, at least five times, after two that do not count."""
+    call(), call()
+    took: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(took) < 5 or time.perf_counter() < end:
+        started = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - started)
+    low, *_, high = statistics.quantiles(took, n=10)
+    return Timing(statistics.median(took), low, high)
+
+
+def reset_peak_memory(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: str) -> float:
+    """MB since the last reset: of the GPU's memory, or of this process; where Linux does not tell, since its start."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    if sys.platform == "linux":
+        (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+if __name__ == "__main__":
+    main()
