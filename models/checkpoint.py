@@ -2,7 +2,7 @@
 
     >>> checkpoint = load_checkpoint(SHIPPED_CHECKPOINT)
     >>> checkpoint["class_names"][3], checkpoint["input"]["size"]
-    ('Happy', 64)
+    ('Happy', 96)
     >>> network = build_network(checkpoint)
 
 A checkpoint is a dict of tensors and plain Python values:
