@@ -233,6 +233,7 @@ def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
             values = [float(row[f"{split}_{name}"]) * scale for row in rows]
             axis.plot(epochs, values, color=colour, label=split, marker="o", markersize=3)
         axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
     loss.set_title("loss")
