@@ -27,6 +27,7 @@ from models.command_line import (
     add_model_arguments,
     load_classifier,
     new_parser,
+    not_negative,
     positive,
     script,
 )
@@ -122,7 +123,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     source.add_argument("--max-frames", type=positive(int), metavar="N", help="end after N frames")
     source.add_argument(
-        "--smoothing", type=seconds, default=0.4, metavar="SECONDS",
+        "--smoothing", type=not_negative, default=0.4, metavar="SECONDS",
         help="time constant with which probabilities are averaged; 0: not at all",
     )  # fmt: skip
     output = parser.add_argument_group("output")
@@ -145,13 +146,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if arguments.timeline and not arguments.log:
         raise UserError("--timeline draws the log: add --log FILE.csv")
     return arguments
-
-
-def seconds(text: str) -> float:
-    value = float(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
-    return value
 
 
 def draw(arguments: argparse.Namespace, session: "Session") -> None:

@@ -23,7 +23,6 @@ before or after training.
 
 import argparse
 import json
-import math
 import sys
 import time
 from functools import partial
@@ -33,7 +32,7 @@ from typing import Any
 import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
-from models.command_line import DONE, IN_PART, new_parser, positive, script
+from models.command_line import DONE, IN_PART, new_parser, not_negative, positive, script
 from models.device import choose_device, choose_precision, keep_freed_memory
 from models.export import ExportError, export_onnx
 from models.training.augmentation import Augmentation
@@ -110,9 +109,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     optimisation.add_argument("--epochs", type=positive(int), default=40)
     optimisation.add_argument("--batch-size", type=positive(int), default=64, help="pictures a step and process")
     optimisation.add_argument("--lr", type=positive(float), default=0.01, help="peak learning rate")
-    optimisation.add_argument("--warmup-epochs", type=_not_negative, default=0.5, help="epochs of linear warm-up")
+    optimisation.add_argument("--warmup-epochs", type=not_negative, default=0.5, help="epochs of linear warm-up")
     optimisation.add_argument("--momentum", type=_share, default=0.9)
-    optimisation.add_argument("--weight-decay", type=_not_negative, default=5e-4, help="on matrices and kernels only")
+    optimisation.add_argument("--weight-decay", type=not_negative, default=5e-4, help="on matrices and kernels only")
     # FER+'s ten annotators, where they agree, confirm 72 % of FER2013's labels: certainty must not be learned from
     # them.
     optimisation.add_argument("--label-smoothing", type=_share, default=0.1)
@@ -125,7 +124,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
     augmentation = parser.add_argument_group("augmentation (crop 224/240 and mirror image always)")
     defaults = Augmentation(size=224)
-    augmentation.add_argument("--rotation", type=_not_negative, default=defaults.rotation, help="largest, degrees")
+    augmentation.add_argument("--rotation", type=not_negative, default=defaults.rotation, help="largest, degrees")
     augmentation.add_argument("--scale", type=_share, default=defaults.scale, help="largest change of scale")
     augmentation.add_argument("--shift", type=_share, default=defaults.shift, help="largest shift beyond the crop's")
     augmentation.add_argument(
@@ -177,13 +176,6 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1, 1 excluded")
-    return value
-
-
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
     return value
 
 
@@ -240,10 +232,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
     logits = predict_logits(network, split.pictures, spec, arguments.tta)
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
     report["seconds"] = round(time.perf_counter() - started, 2)
-    own = ~find_copies(arguments.data, arguments.split, split.names)
-    if arguments.split != "train" and own.any() and not own.all():  # FER2013's splits share some pictures
-        right = average_views(logits, checkpoint["temperature"]).argmax(1) == split.targets
-        report["without_copies"] = {"accuracy": float(right.numpy()[own].mean()), "n": int(own.sum())}
+    if arguments.split != "train":  # FER2013's splits share some pictures
+        own = ~find_copies(arguments.data, arguments.split, split.names)
+        if own.any() and not own.all():
+            right = average_views(logits, checkpoint["temperature"]).argmax(1) == split.targets
+            report["without_copies"] = {"accuracy": float(right.numpy()[own].mean()), "n": int(own.sum())}
     print(format_report(report), file=sys.stderr)
     print(json.dumps(report))
     return 0

@@ -131,6 +131,14 @@ def positive(kind: type) -> Callable[[str], Any]:
     return parse
 
 
+def not_negative(text: str) -> float:
+    """An argument's type: a number from 0 up."""
+    value = float(text)
+    if not 0 <= value < math.inf:  # a float may be nan
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 up")
+    return value
+
+
 def answer_in_words(face: Any, class_names: list[str]) -> str:
     """What a face expresses, and what it nearly does where the answer is not clear-cut."""
     second, margin = runner_up(face, class_names)

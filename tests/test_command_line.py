@@ -15,6 +15,7 @@ from models.command_line import (
     answer_in_words,
     face_record,
     new_parser,
+    not_negative,
     positive,
     script,
 )
@@ -81,6 +82,10 @@ def test_numbers_are_checked():
     for text in ("-1", "0", "nan", "inf"):
         with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is no number above 0"):
             positive(float)(text)
+    assert not_negative("0") == 0
+    for text in ("-0.1", "nan", "inf"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"{text} is not a number from 0 up"):
+            not_negative(text)
 
 
 def make_face(*probabilities: float) -> Face:
