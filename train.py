@@ -58,8 +58,8 @@ from models.views import TTA_MODES, average_views, make_input_spec, predict_logi
 
 AUGMENTATION_FLAGS = ("rotation", "scale", "shift", "brightness", "erasing")
 RECIPE_FLAGS = (
-    "epochs", "batch_size", "lr", "warmup_epochs", "momentum", "weight_decay", "label_smoothing", "votes_weight",
-    "ema_decay", "freeze_blocks", "seed",
+    "epochs", "batch_size", "lr", "warmup_epochs", "momentum", "weight_decay", "label_smoothing", "mixup",
+    "votes_weight", "ema_decay", "freeze_blocks", "seed",
 )  # fmt: skip
 # What --resume may change of a run; all else stands in its config.json.
 RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
@@ -133,6 +133,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     augmentation.add_argument(
         "--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle"
     )
+    augmentation.add_argument(
+        "--mixup", type=not_negative, default=0.0, metavar="ALPHA",
+        help="blend each picture and its target with another's, by a share from Beta(ALPHA, ALPHA); 0 for none",
+    )  # fmt: skip
 
     system = parser.add_argument_group("system")
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")

@@ -80,3 +80,22 @@ class Augmentation:
         in_rows = (place >= top[:, None]) & (place < (top + height)[:, None])
         in_columns = (place >= left[:, None]) & (place < (left + width)[:, None])
         return crops.masked_fill_(in_rows[:, :, None] & in_columns[:, None, :], 128.0)
+
+
+def mixup(alpha: float, crops: torch.Tensor, *targets: torch.Tensor) -> list[torch.Tensor]:
+    """Blends each picture, and its targets alike, with another one of the batch (mixup, Zhang et al., 2018).
+
+    Args:
+        alpha: Of the Beta distribution from which the other one's share is drawn, folded to at most a half.
+        crops: float32 `[B, size, size]`.
+        targets: float32 `[B, ...]` each, shares of classes.
+
+    Returns:
+        The crops and the targets, blended.
+    """
+    share = torch.distributions.Beta(alpha, alpha).sample((len(crops),)).to(crops.device)
+    share = torch.minimum(share, 1 - share)
+    partner = torch.randperm(len(crops), device=crops.device)
+    return [
+        torch.lerp(each, each[partner], share.view(-1, *[1] * (each.dim() - 1))) for each in (crops, *targets)
+    ]

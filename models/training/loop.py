@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.training.augmentation import Augmentation
+from models.training.augmentation import Augmentation, mixup
 from models.training.dataset import Split, count_batches, epoch_batches
 from models.training.start import freeze_blocks
 from models.training.votes import WithVotes
@@ -42,6 +42,7 @@ class Recipe:
     momentum: float
     weight_decay: float
     label_smoothing: float
+    mixup: float
     votes_weight: float
     ema_decay: float
     freeze_blocks: int
@@ -195,14 +196,19 @@ class Trainer:
         self, split: Split, indices: torch.Tensor, global_size: int, rate: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One optimizer step; returns the mean loss and the number of right answers."""
-        targets = split.targets[indices]
-        crops = normalise(self.augmentation(split.pictures[indices]), self.input_spec)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
-            outputs = self.parallel(crops)
+        recipe, targets = self.recipe, split.targets[indices]
+        votes = split.votes[indices] if self.with_votes and split.votes is not None else None
+        crops = self.augmentation(split.pictures[indices])
+        shares = F.one_hot(targets, len(self.class_names)).float()
+        if recipe.mixup:
+            crops, shares, *blended = mixup(recipe.mixup, crops, shares, *([] if votes is None else [votes]))
+            votes = blended[0] if blended else None
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            outputs = self.parallel(normalise(crops, self.input_spec))
         logits, vote_logits = outputs if self.with_votes else (outputs, None)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
-        if vote_logits is not None and split.votes is not None:
-            loss = loss + self.recipe.votes_weight * F.cross_entropy(vote_logits.float(), split.votes[indices])
+        loss = F.cross_entropy(logits.float(), shares, label_smoothing=recipe.label_smoothing)
+        if vote_logits is not None and votes is not None:
+            loss = loss + recipe.votes_weight * F.cross_entropy(vote_logits.float(), votes)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
