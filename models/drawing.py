@@ -259,6 +259,35 @@ def plot_confusion_matrix(report: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
+def plot_ladder(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Val accuracy of each rung of a recipe, as a PNG; lines reach as far as chance does (95 %).
+
+    Args:
+        rows: One a training, with its `rung`, `accuracy` (0 to 1) and `n`, the val pictures; rungs in their order.
+    """
+    rungs = list(dict.fromkeys(row["rung"] for row in rows))
+    figure, axis = _new_figure(1, 1, width=10, height=1.1 + 0.42 * len(rungs))
+    before = None
+    for place, rung in enumerate(rungs):
+        shares = np.array([float(row["accuracy"]) for row in rows if row["rung"] == rung])
+        pictures = [int(row["n"]) for row in rows if row["rung"] == rung]
+        mean = shares.mean()
+        reach = 1.96 * (mean * (1 - mean) / pictures[0]) ** 0.5
+        axis.plot([100 * (mean - reach), 100 * (mean + reach)], [place, place], color="#56B4E9", linewidth=2)
+        axis.plot(100 * shares, [place] * len(shares), "o", color="#D55E00", markersize=5)
+        gain = "" if before is None else f"  ({100 * (mean - before):+.1f})"
+        axis.text(100 * (mean + reach) + 0.4, place, f"{mean:.1%}{gain}", va="center", fontsize=9, color="#222222")
+        before = mean
+    axis.set_yticks(range(len(rungs)), [f"+ {rung}" if place else rung for place, rung in enumerate(rungs)])
+    axis.set_ylim(len(rungs) - 0.5, -0.5)
+    axis.margins(x=0.12)
+    axis.set_xlabel("accuracy on val, %")
+    axis.grid(axis="x", alpha=0.3)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    figure.savefig(path)
+
+
 def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: Path) -> None:
     """The network as blocks, one a convolution or pooling, drawn from the shapes that its own layers give.
 

@@ -1,5 +1,6 @@
 from itertools import combinations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from models.drawing import (
     heat_picture,
     plot_confusion_matrix,
     plot_curves,
+    plot_ladder,
     result_picture,
 )
 from models.emoji import little_face
@@ -250,4 +252,17 @@ def test_plots_are_written_without_a_display(tmp_path):
     report = {"per_class": dict.fromkeys(CLASS_NAMES), "confusion_matrix": np.eye(7, dtype=int).tolist(),
               "split": "val", "n": 7, "accuracy": 1.0}  # fmt: skip
     plot_confusion_matrix(report, tmp_path / "matrix.png")
-    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("curves.png", "matrix.png"))
+    plot_ladder([{"rung": "plain", "accuracy": "0.5", "n": "100"}], tmp_path / "ladder.png")
+    pictures = [tmp_path / name for name in ("curves.png", "matrix.png", "ladder.png")]
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+
+def test_a_rung_has_a_place_of_its_own_and_its_seeds_share_it(tmp_path):
+    def rung(name, accuracy):
+        return {"rung": name, "accuracy": accuracy, "n": 100}
+
+    heights, rows = [], [rung("plain", 0.4), rung("longer", 0.5), rung("longer", 0.6)]
+    for count in (1, 2, 3):
+        plot_ladder(rows[:count], tmp_path / "ladder.png")
+        heights.append(cv2.imread(str(tmp_path / "ladder.png")).shape[0])
+    assert heights[0] < heights[1] == heights[2]

@@ -1,6 +1,7 @@
 """The rooms of models/training; the script is tested in test_train.py."""
 
 import shutil
+from dataclasses import replace
 from urllib.error import URLError
 
 import cv2
@@ -12,7 +13,7 @@ from torch import nn
 
 from models.checkpoint import make_checkpoint, save_atomically
 from models.expressions import CLASS_NAMES
-from models.training.augmentation import Augmentation
+from models.training.augmentation import Augmentation, mixup
 from models.training.dataset import (
     DatasetError,
     Split,
@@ -26,6 +27,7 @@ from models.training.loop import Recipe, Trainer, TrainingDiverged
 from models.training.metrics import classification_report, expected_calibration_error, fit_temperature
 from models.training.start import StartWeightsError, freeze_blocks, insert_batch_norm, start_network
 from models.training.votes import VOTE_COLUMNS, load_votes
+from models.training.workers import Workers
 from models.vgg16 import VGG16
 from models.views import make_input_spec, normalise
 
@@ -33,7 +35,7 @@ SPEC = make_input_spec(32)
 START_OPTIONS = {"head": "gap", "pictures": torch.zeros(8, 40, 40, dtype=torch.uint8), "input_spec": SPEC}
 RECIPE = Recipe(
     epochs=2, batch_size=8, lr=0.01, warmup_epochs=0.5, momentum=0.9, weight_decay=5e-4, label_smoothing=0.1,
-    votes_weight=0.5, ema_decay=0.9, freeze_blocks=0, seed=0, precision="fp32",
+    mixup=0.0, votes_weight=0.5, ema_decay=0.9, freeze_blocks=0, seed=0, precision="fp32",
 )  # fmt: skip
 
 
@@ -172,6 +174,29 @@ def test_erasing_covers_the_share_of_pictures_asked_for():
     assert erased[erased > 0].min() > 0.005 and erased.max() < 0.26
 
 
+def test_mixup_blends_pictures_and_targets_alike_and_each_keeps_the_larger_share():
+    torch.manual_seed(0)
+    own = torch.eye(200)  # each picture's target is itself, so the blended ones tell which were blended, and how
+    crops, targets, votes = mixup(0.4, own.view(200, 20, 10), own, 2 * own)
+    assert torch.equal(crops.flatten(1), targets) and torch.equal(votes, 2 * targets)
+    assert torch.allclose(targets.sum(1), torch.ones(200))
+    kept = targets.diagonal()
+    assert (kept >= 0.5).all() and 20 < (kept < 0.9).sum() < 180  # 52 % of them by Beta(0.4, 0.4)
+
+
+@pytest.mark.parametrize("votes", [False, True])
+def test_mixup_takes_part_in_training(narrow, votes):
+    split = small_split()
+    split.votes = torch.full((24, len(VOTE_COLUMNS)), 0.1) if votes else None
+    weights = []
+    for alpha in (0.0, 0.4):
+        trainer = make_trainer(replace(RECIPE, mixup=alpha), with_votes=votes)
+        trainer.train_one_epoch(split)
+        assert trainer.progress.counted == 24
+        weights.append(trainer.network.classifier[-1].weight.detach())
+    assert not torch.equal(*weights)
+
+
 def test_augmented_values_stay_within_0_and_255():
     crops = Augmentation(32, brightness=0.9)(torch.randint(0, 256, (64, 40, 40), dtype=torch.uint8))
     assert crops.min() >= 0 and crops.max() <= 255
@@ -299,6 +324,21 @@ def test_the_average_follows_the_weights_slowly(narrow):
     moved = (trainer.network.classifier[1].weight - start).norm()
     lag = (trainer.network.classifier[1].weight - trainer.average.classifier[1].weight).norm()
     assert 0 < lag < moved
+
+
+def test_processes_evaluate_with_the_same_statistics(narrow, monkeypatch):
+    def sum_with_a_process_of_zeros(tensor):
+        summed.append(tensor)
+
+    summed: list[torch.Tensor] = []
+    monkeypatch.setattr("torch.distributed.all_reduce", sum_with_a_process_of_zeros)
+    trainer = make_trainer(workers=Workers())
+    trainer.workers = Workers(rank=0, world=2)
+    monkeypatch.setattr(Workers, "gather", lambda self, share: [share, share])
+    norm = next(layer for layer in trainer.average.modules() if isinstance(layer, nn.BatchNorm2d))
+    before = norm.running_var.clone()
+    trainer.evaluate(small_split())
+    assert torch.equal(norm.running_var, before / 2) and len(summed) == 2 * 13
 
 
 def test_progress_tells_the_loss_of_the_pictures_that_it_counted(narrow):

@@ -96,6 +96,4 @@ def mixup(alpha: float, crops: torch.Tensor, *targets: torch.Tensor) -> list[tor
     share = torch.distributions.Beta(alpha, alpha).sample((len(crops),)).to(crops.device)
     share = torch.minimum(share, 1 - share)
     partner = torch.randperm(len(crops), device=crops.device)
-    return [
-        torch.lerp(each, each[partner], share.view(-1, *[1] * (each.dim() - 1))) for each in (crops, *targets)
-    ]
+    return [torch.lerp(each, each[partner], share.view(-1, *[1] * (each.dim() - 1))) for each in (crops, *targets)]

@@ -239,6 +239,8 @@ class Trainer:
         Returns:
             float32 `[views, N, C]`, on the CPU, all processes' together.
         """
+        # BatchNorm's statistics are of each process's own pictures: all are to answer with the same network.
+        self.workers.average(self.average.buffers())
         mine = split.pictures[self.workers.rank :: self.workers.world]
         network = prepare_for_inference(self.average, self.device, self.recipe.precision)
         logits = predict_logits(network, mine, self.input_spec, tta)

@@ -6,7 +6,7 @@ True
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +35,13 @@ class Workers:
         total = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.all_reduce(total)
         return total.tolist()
+
+    def average(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Puts the mean over all processes into each floating tensor."""
+        for tensor in tensors if self.world > 1 else ():
+            if tensor.is_floating_point():
+                distributed.all_reduce(tensor)
+                tensor /= self.world
 
     def gather(self, value: Any) -> list[Any]:
         """Every process's value, by rank."""

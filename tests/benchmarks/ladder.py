@@ -1,0 +1,119 @@
+"""What each step of the recipe is worth: the same training again and again, with one step more each time.
+
+    python -m tests.benchmarks.ladder --data data --votes fer2013new.csv --init vgg16-imagenet-features.pt
+    python -m tests.benchmarks.ladder … --input-size 48 --epochs 3 --limit 5000     # what a CPU does in half an hour
+
+Writes a row a rung to output/ladder/ladder.csv and draws output/ladder/ladder.png. All rungs have the same pictures,
+epochs and learning rate; flags that are not this program's are train.py's and go to every rung. The figure is that
+of train.py's own report: the best epoch on val, with the mirror image. The last rung, the whole recipe, is trained
+with --seeds seeds. Started again, it goes on: rungs that ladder.csv has are not trained again.
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from models import drawing
+
+COLUMNS = ("rung", "seed", "accuracy", "n")
+TRAIN = Path(__file__).parents[2] / "train.py"
+# A step is what it is called, and the flags that it puts in the place of those of the rung before.
+PLAIN = {
+    "--init": "scratch", "--rotation": 0, "--scale": 0, "--shift": 0, "--brightness": 0, "--erasing": 0,
+    "--label-smoothing": 0, "--ema-decay": 0, "--mixup": 0,
+}  # fmt: skip
+
+
+def steps(init: str, votes: Path | None) -> list[tuple[str, dict[str, object]]]:
+    crowd = [("the crowd's votes", {"--votes": votes})] if votes else []
+    return [
+        ("from scratch: crop, mirror image", PLAIN),
+        ("ImageNet's weights", {"--init": init}),
+        ("averaged weights", {"--ema-decay": 0.99}),
+        ("rotation, scale, shift", {"--rotation": 12, "--scale": 0.1, "--shift": 0.04}),
+        ("brightness, contrast", {"--brightness": 0.2}),
+        ("erasing", {"--erasing": 0.25}),
+        ("label smoothing", {"--label-smoothing": 0.1}),
+        *crowd,
+        ("mixup", {"--mixup": 0.2}),
+        ("twice as long", {}),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="the folder that preprocess.py made")
+    parser.add_argument("--init", default="imagenet", help="start weights, see train.py")
+    parser.add_argument("--votes", type=Path, help="FER+'s votes, a rung of their own")
+    parser.add_argument("--epochs", type=int, default=20, help="of each rung but the last")
+    parser.add_argument("--seeds", type=int, default=3, help="of the last rung")
+    parser.add_argument("--output", type=Path, default=Path("output/ladder"))
+    arguments, others = parser.parse_known_args()
+    table = arguments.output / "ladder.csv"
+    arguments.output.mkdir(parents=True, exist_ok=True)
+
+    settings: dict[str, object] = {}
+    ladder = steps(arguments.init, arguments.votes)
+    for name, changes in ladder:
+        settings |= changes
+        is_last = name == ladder[-1][0]
+        for seed in range(arguments.seeds if is_last else 1):
+            rows = read_rows(table)
+            if any((row["rung"], row["seed"]) == (name, str(seed)) for row in rows):
+                continue
+            flags = [str(part) for pair in settings.items() for part in pair] + others
+            flags += ["--epochs", str(arguments.epochs * (2 if is_last else 1)), "--seed", str(seed)]
+            report = train(flags, arguments)
+            row = {"rung": name, "seed": seed, "accuracy": report["accuracy"], "n": report["n"]}
+            write_rows(table, [*rows, row])
+            print(f"{name}, seed {seed}: {report['accuracy']:.2%}", flush=True)
+    rows = read_rows(table)
+    drawing.plot_ladder(rows, arguments.output / "ladder.png")
+    print_table(rows)
+    return 0
+
+
+def train(flags: list[str], arguments: argparse.Namespace) -> dict:
+    """Trains one rung in a process of its own; returns its report on val."""
+    runs = arguments.output / "running"
+    shutil.rmtree(runs, ignore_errors=True)
+    command = [sys.executable, str(TRAIN), "--data", str(arguments.data), "--output", str(runs), *flags]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    (report,) = runs.glob("*/report.json")
+    content = json.loads(report.read_text())
+    shutil.rmtree(runs)
+    return content
+
+
+def read_rows(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(table: Path, rows: list[dict]) -> None:
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def print_table(rows: list[dict[str, str]]) -> None:
+    print("\n| rung | val accuracy | gain |\n|---|---|---|")
+    before = None
+    for name in dict.fromkeys(row["rung"] for row in rows):
+        values = [100 * float(row["accuracy"]) for row in rows if row["rung"] == name]
+        mean = statistics.mean(values)
+        spread = f" ± {statistics.stdev(values):.2f}, {len(values)} seeds" if len(values) > 1 else ""
+        print(f"| {name} | {mean:.2f} %{spread} | {'' if before is None else f'{mean - before:+.2f}'} |")
+        before = mean
+
+
+if __name__ == "__main__":
+    sys.exit(main())
