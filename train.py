@@ -31,7 +31,13 @@ from typing import Any
 
 import torch
 
-from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
+from models.checkpoint import (
+    SHIPPED_CHECKPOINT,
+    build_network,
+    load_checkpoint,
+    read_weights_file,
+    save_atomically,
+)
 from models.command_line import DONE, IN_PART, new_parser, not_negative, positive, script
 from models.device import choose_device, choose_precision, keep_freed_memory
 from models.export import ExportError, export_onnx
@@ -51,6 +57,7 @@ from models.training.loop import Recipe, Trainer
 from models.training.metrics import format_report
 from models.training.run import Run, StopSignal, make_report, report_best, train_epochs
 from models.training.start import start_network
+from models.training.teachers import ask_teachers
 from models.training.votes import load_votes
 from models.training.workers import Workers, join_workers
 from models.vgg16 import HEADS, prepare_for_inference
@@ -59,7 +66,7 @@ from models.views import TTA_MODES, average_views, make_input_spec, predict_logi
 AUGMENTATION_FLAGS = ("rotation", "scale", "shift", "brightness", "erasing")
 RECIPE_FLAGS = (
     "epochs", "batch_size", "lr", "warmup_epochs", "momentum", "weight_decay", "label_smoothing", "mixup",
-    "votes_weight", "ema_decay", "freeze_blocks", "seed",
+    "votes_weight", "teachers_weight", "ema_decay", "freeze_blocks", "seed",
 )  # fmt: skip
 # What --resume may change of a run; all else stands in its config.json.
 RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
@@ -77,6 +84,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     data.add_argument(
         "--votes", type=Path, metavar="CSV",
         help="FER+'s fer2013new.csv: how ten people voted, a second target in training",
+    )  # fmt: skip
+    data.add_argument(
+        "--teachers", type=Path, nargs="+", metavar="CHECKPOINT",
+        help="trained networks whose averaged answers are a part of the target (distillation)",
     )  # fmt: skip
 
     folds = parser.add_argument_group("cross-validation")
@@ -117,6 +128,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     optimisation.add_argument("--label-smoothing", type=_share, default=0.1)
     optimisation.add_argument(
         "--votes-weight", type=positive(float), default=0.5, help="of the votes' loss beside the labels'"
+    )
+    optimisation.add_argument(
+        "--teachers-weight", type=_share, default=0.5, help="of the teachers' answers in the target, the label the rest"
     )
     optimisation.add_argument(
         "--ema-decay", type=_share, default=0.998, help="of the averaged weights, which are what is kept"
@@ -171,6 +185,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
 
     arguments = parser.parse_args(argv)
+    if arguments.folds and arguments.teachers:
+        parser.error("--teachers may have been trained on the people that a fold tests: leave them out with --folds")
     if arguments.resume:
         _refuse_changes_on_resume(parser, arguments)
     return arguments
@@ -267,7 +283,9 @@ def train(arguments: argparse.Namespace, workers: Workers, device: torch.device)
     """Trains, or goes on training, into a run folder."""
     stop = StopSignal(arguments.max_minutes, workers, device)
     resumed = Run.resume(arguments.resume, arguments.output, workers) if arguments.resume else None
-    config = resumed.config if resumed else _config(arguments)
+    config = _config(arguments)
+    if resumed:  # one begun by an older version lacks the newer flags
+        config = resumed.config = {**config, **resumed.config}
     data, limit, test_side = Path(config["data"]), config["limit"], make_input_spec(config["input_size"])["resize"]
     # What is missing in the data is said before a folder is made.
     plan, class_names = None, []
@@ -306,6 +324,8 @@ def _fit(
     spec = make_input_spec(config["input_size"])
     if config["votes"]:
         train_split.votes = load_votes(Path(config["votes"]), train_split.names)
+    if config["teachers"]:
+        train_split.answers = _teachers_answers(run, train_split, class_names, device, precision)
     torch.manual_seed(config["seed"])
     network = start_network(
         "scratch" if run.was_begun else config["init"],
@@ -328,11 +348,24 @@ def _fit(
     return trainer if train_epochs(run, trainer, train_split.to(device), val_split, stop) else None
 
 
+def _teachers_answers(
+    run: Run, split: Split, class_names: list[str], device: torch.device, precision: str
+) -> torch.Tensor:
+    """What the teachers say of the training pictures; asked once a run, which on a CPU takes minutes."""
+    kept = run.folder / "teachers.pt"
+    if kept.is_file():
+        return read_weights_file(kept)["answers"]
+    answers = ask_teachers([Path(path) for path in run.config["teachers"]], split, class_names, device, precision)
+    if run.writes:
+        save_atomically(kept, {"answers": answers})
+    return answers
+
+
 def _config(arguments: argparse.Namespace) -> dict[str, Any]:
     """The flags that say what a run is, as plain values."""
     elsewhere = ("evaluate", "export", "checkpoint", "split", "tta", "output", *RESUME_MAY_CHANGE)
     config = {name: value for name, value in vars(arguments).items() if name not in elsewhere}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in config.items()}
+    return json.loads(json.dumps(config, default=str))  # paths as text
 
 
 def _describe(device: torch.device, workers: Workers) -> str:

@@ -111,6 +111,34 @@ def wait_for(condition, seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def test_teachers_are_asked_once_a_run_and_named_in_its_checkpoint(
+    narrow, data_folder, finished_run, tmp_path, monkeypatch
+):
+    with_teacher = quick(data_folder, tmp_path, "--epochs", "2", "--teachers", str(finished_run / "best.pt"))
+    stop_after(monkeypatch, 1)
+    assert train.main(with_teacher) == 1
+    monkeypatch.undo()
+    narrow_network(monkeypatch)
+    run = only_run(tmp_path)
+    kept = (run / "teachers.pt").read_bytes()
+    monkeypatch.setattr("train.ask_teachers", lambda *_: pytest.fail("asked again"))
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+    assert (run / "teachers.pt").read_bytes() == kept
+    assert load_checkpoint(run / "best.pt")["config"]["teachers"] == ["best.pt"]
+
+
+def test_a_run_of_an_older_version_goes_on_with_the_flags_it_had(narrow, data_folder, tmp_path, monkeypatch):
+    stop_after(monkeypatch, 1)
+    assert train.main(quick(data_folder, tmp_path, "--epochs", "1")) == 1
+    monkeypatch.undo()
+    narrow_network(monkeypatch)
+    settings = only_run(tmp_path) / "config.json"
+    config = json.loads(settings.read_text())
+    del config["teachers"], config["mixup"]
+    settings.write_text(json.dumps(config))
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+
+
 def test_ctrl_c_saves_everything_and_resume_goes_on(data_folder, tmp_path, monkeypatch):
     process = start_process(*quick(data_folder, tmp_path, "--epochs", "500"))
     wait_for(lambda: list(tmp_path.glob("*/metrics.csv")))
@@ -231,6 +259,7 @@ def test_an_epoch_is_in_the_table_before_it_counts_as_done(narrow, data_folder, 
 @pytest.mark.parametrize("arguments", [
     ["--resume", "--lr", "0.1"], ["--epochs", "0"], ["--input-size", "16"], ["--dropout", "1"],
     ["--weight-decay", "-1"], ["--rotation", "nan"], ["--seed", "-1"], ["--seed", str(2**64)],
+    ["--folds", "2", "--teachers", "best.pt"],
 ])  # fmt: skip
 def test_wrong_flags_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as exit:

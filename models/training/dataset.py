@@ -40,19 +40,21 @@ class Split:
         targets: int64 `[N]`, class numbers.
         names: File names within the split, `3/00042.jpg`, in the same order.
         votes: float32 `[N, 10]`, a second target for training, see `votes.load_votes`; None without.
+        answers: float32 `[N, C]`, what teachers answer, see `teachers.ask_teachers`; None without.
     """
 
     pictures: torch.Tensor
     targets: torch.Tensor
     names: list[str]
     votes: torch.Tensor | None = None
+    answers: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def to(self, device: torch.device) -> "Split":
-        votes = None if self.votes is None else self.votes.to(device)
-        return Split(self.pictures.to(device), self.targets.to(device), self.names, votes)
+        votes, answers = (None if each is None else each.to(device) for each in (self.votes, self.answers))
+        return Split(self.pictures.to(device), self.targets.to(device), self.names, votes, answers)
 
 
 def load_split(data: Path, split: str, side: int, limit: int | None, class_names: list[str]) -> Split:

@@ -43,6 +43,7 @@ class Recipe:
     weight_decay: float
     label_smoothing: float
     mixup: float
+    teachers_weight: float
     votes_weight: float
     ema_decay: float
     freeze_blocks: int
@@ -200,6 +201,8 @@ class Trainer:
         votes = split.votes[indices] if self.with_votes and split.votes is not None else None
         crops = self.augmentation(split.pictures[indices])
         shares = F.one_hot(targets, len(self.class_names)).float()
+        if split.answers is not None:
+            shares = torch.lerp(shares, split.answers[indices], recipe.teachers_weight)
         if recipe.mixup:
             crops, shares, *blended = mixup(recipe.mixup, crops, shares, *([] if votes is None else [votes]))
             votes = blended[0] if blended else None

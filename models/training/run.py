@@ -134,7 +134,7 @@ class Run:
             return
         # A checkpoint travels: of the files that made it, it keeps the names, not where they lay.
         config = {
-            key: Path(value).name if key in ("data", "init", "votes") and value else value
+            key: _names(value) if key in ("data", "init", "votes", "teachers") and value else value
             for key, value in self.config.items()
         }
         checkpoint = make_checkpoint(
@@ -164,6 +164,10 @@ class Run:
         writer.writerows(rows)
         self.write_text("metrics.csv", table.getvalue())
         drawing.plot_curves(rows, self.folder / "curves.png")
+
+
+def _names(paths: str | list[str]) -> str | list[str]:
+    return Path(paths).name if isinstance(paths, str) else [Path(path).name for path in paths]
 
 
 def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, stop: "StopSignal") -> bool:
