@@ -29,18 +29,19 @@ PLAIN = {
 }  # fmt: skip
 
 
-def steps(init: str, votes: Path | None) -> list[tuple[str, dict[str, object]]]:
+def steps(init: str, votes: Path | None, teacher: Path | None) -> list[tuple[str, dict[str, object]]]:
     crowd = [("the crowd's votes", {"--votes": votes})] if votes else []
+    taught = [("a trained network's answers", {"--teachers": teacher})] if teacher else []
     return [
         ("from scratch: crop, mirror image", PLAIN),
         ("ImageNet's weights", {"--init": init}),
         ("averaged weights", {"--ema-decay": 0.99}),
-        ("rotation, scale, shift", {"--rotation": 12, "--scale": 0.1, "--shift": 0.04}),
-        ("brightness, contrast", {"--brightness": 0.2}),
+        ("affine maps, brightness", {"--rotation": 12, "--scale": 0.1, "--shift": 0.04, "--brightness": 0.2}),
         ("erasing", {"--erasing": 0.25}),
         ("label smoothing", {"--label-smoothing": 0.1}),
         *crowd,
         ("mixup", {"--mixup": 0.2}),
+        *taught,
         ("twice as long", {}),
     ]
 
@@ -50,6 +51,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path("data"), help="the folder that preprocess.py made")
     parser.add_argument("--init", default="imagenet", help="start weights, see train.py")
     parser.add_argument("--votes", type=Path, help="FER+'s votes, a rung of their own")
+    parser.add_argument("--teacher", type=Path, help="a trained checkpoint to learn from, a rung of its own")
     parser.add_argument("--epochs", type=int, default=20, help="of each rung but the last")
     parser.add_argument("--seeds", type=int, default=3, help="of the last rung")
     parser.add_argument("--output", type=Path, default=Path("output/ladder"))
@@ -58,7 +60,7 @@ def main() -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     settings: dict[str, object] = {}
-    ladder = steps(arguments.init, arguments.votes)
+    ladder = steps(arguments.init, arguments.votes, arguments.teacher)
     for name, changes in ladder:
         settings |= changes
         is_last = name == ladder[-1][0]
