@@ -240,7 +240,7 @@ class Trainer:
             float32 `[views, N, C]`, on the CPU, all processes' together.
         """
         mine = split.pictures[self.workers.rank :: self.workers.world]
-        network = prepare_for_inference(self.average, self.device, self.recipe.precision)
+        network = prepare_for_inference(self.average, self.device, self.recipe.precision, self.input_spec)
         logits = predict_logits(network, mine, self.input_spec, tta)
         if self.workers.world == 1:
             return logits
