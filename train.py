@@ -32,9 +32,11 @@ from typing import Any
 import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
-from models.command_line import DONE, IN_PART, new_parser, not_negative, positive, script
+from models.command_line import DONE, IN_PART, PRECISIONS, new_parser, not_negative, positive, script
 from models.device import choose_device, choose_precision, keep_freed_memory
+from models.errors import UserError
 from models.export import ExportError, export_onnx
+from models.int8 import Int8VGG16
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -140,7 +142,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
     system = parser.add_argument_group("system")
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    system.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    system.add_argument("--precision", choices=PRECISIONS, default="auto", help="int8 with --evaluate alone")
     system.add_argument("--seed", type=_seed, default=0)
     system.add_argument(
         "--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on"
@@ -171,6 +173,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
 
     arguments = parser.parse_args(argv)
+    if arguments.precision == "int8" and not arguments.evaluate:
+        raise UserError("int8 is for --evaluate and the demos: train in --precision auto, fp32 or bf16")
     if arguments.resume:
         _refuse_changes_on_resume(parser, arguments)
     return arguments
@@ -231,7 +235,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(arguments.checkpoint)
     spec, class_names = checkpoint["input"], checkpoint["class_names"]
     split = load_split(arguments.data, arguments.split, spec["resize"], arguments.limit, class_names)
-    network = prepare_for_inference(build_network(checkpoint), device, choose_precision(arguments.precision, device))
+    network = build_network(checkpoint)
+    precision = choose_precision(arguments.precision, device, int8=Int8VGG16.pays_for(network))
+    print(f"computing on {device} in {precision}", file=sys.stderr)
+    network = prepare_for_inference(network, device, precision, spec)
     started = time.perf_counter()
     logits = predict_logits(network, split.pictures, spec, arguments.tta)
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
