@@ -128,14 +128,16 @@ class _Int8Convolution(nn.Module):
             convolution.weight.float(), convolution.bias.float(),  # type: ignore[union-attr]
             norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias,  # type: ignore[arg-type]
         )  # fmt: skip
-        largest = kernel.detach().abs().amax((1, 2, 3)).clamp_min(torch.finfo(torch.float32).tiny)
+        kernel = kernel.detach()  # type: ignore[assignment]
+        largest = torch.maximum(kernel.amax((1, 2, 3)), -kernel.amin((1, 2, 3)))  # needs no copy, as abs does
+        largest.clamp_min_(torch.finfo(torch.float32).tiny)
         self._input = scale, zero_point
         self._kernel_scales = largest / LARGEST_WEIGHT
         self._kernel_zeros = torch.zeros_like(largest, dtype=torch.int32)
         self._bias = bias.detach()
         self._arrangement = convolution.stride, convolution.padding, convolution.dilation, convolution.groups
         self._output = output_scale or 1.0, 0, torch.float32 if output_scale is None else torch.uint8
-        steps = kernel.detach().div_(self._kernel_scales.view(-1, 1, 1, 1)).round_().to(torch.int8)
+        steps = kernel.div_(self._kernel_scales.view(-1, 1, 1, 1)).round_().to(torch.int8)
         self._kernel = torch.ops.onednn.qconv_prepack(
             steps, self._kernel_scales, *self._input, *self._arrangement, None
         )
