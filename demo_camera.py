@@ -30,6 +30,7 @@ from models.command_line import (
     not_negative,
     positive,
     script,
+    tell_precision,
 )
 from models.errors import UserError
 
@@ -67,7 +68,9 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     is_live = arguments.window or not source.is_film
     if is_live:
         leave_a_core_for_the_display()
-    analyzer = Analyzer(load_classifier(arguments), load_video_detector(arguments, source.size, is_live))
+    classifier = load_classifier(arguments)
+    tell_precision(classifier)
+    analyzer = Analyzer(classifier, load_video_detector(arguments, source.size, is_live))
     with_lines = not arguments.window
     session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines, arguments.emoji)
     with session, session.stopped_by_signals():

@@ -27,10 +27,12 @@ from models.command_line import (
     add_model_arguments,
     answer_in_words,
     face_record,
+    leave,
     load_classifier,
     load_detector,
     new_parser,
     script,
+    tell_precision,
 )  # fmt: skip
 from models.errors import UserError
 from models.pictures import PICTURE_SUFFIXES, PictureError, find_pictures, read_picture, write_picture
@@ -71,6 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         answers = []
         for name in arguments.pictures or ask_for_names():
             classifier, detector = loading.result()
+            if not answers:
+                tell_precision(classifier)
             answers.append(answer(name, classifier, detector, arguments, {entry.get("result") for entry in answers}))
         loading.result()
     if arguments.json:
@@ -173,4 +177,4 @@ def show(picture: Any, title: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

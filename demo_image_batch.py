@@ -47,6 +47,7 @@ from models.command_line import (
     new_parser,
     positive,
     script,
+    tell_precision,
 )
 from models.errors import UserError
 
@@ -122,6 +123,8 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
         workers = min(arguments.workers or ranks.cores(), len(sources.pictures))
         pool = stack.enter_context(WorkerPool(workers, describe_job(arguments, sources)))
         classifier = load_classifier(arguments)
+        if ranks.rank == 0:
+            tell_precision(classifier)
 
         def begin() -> None:
             stack.enter_context(locked(output / FOLDER / "lock"))

@@ -38,9 +38,11 @@ from models.checkpoint import (
     read_weights_file,
     save_atomically,
 )
-from models.command_line import DONE, IN_PART, new_parser, not_negative, positive, script
+from models.command_line import DONE, IN_PART, PRECISIONS, new_parser, not_negative, positive, script
 from models.device import choose_device, choose_precision, keep_freed_memory
+from models.errors import UserError
 from models.export import ExportError, export_onnx
+from models.int8 import Int8VGG16
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -154,7 +156,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
     system = parser.add_argument_group("system")
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    system.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    system.add_argument("--precision", choices=PRECISIONS, default="auto", help="int8 with --evaluate alone")
     system.add_argument("--seed", type=_seed, default=0)
     system.add_argument(
         "--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on"
@@ -187,6 +189,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.folds and arguments.teachers:
         parser.error("--teachers may have been trained on the people that a fold tests: leave them out with --folds")
+    if arguments.precision == "int8" and not arguments.evaluate:
+        raise UserError("int8 is for --evaluate and the demos: train in --precision auto, fp32 or bf16")
     if arguments.resume:
         _refuse_changes_on_resume(parser, arguments)
     return arguments
@@ -247,7 +251,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(arguments.checkpoint)
     spec, class_names = checkpoint["input"], checkpoint["class_names"]
     split = load_split(arguments.data, arguments.split, spec["resize"], arguments.limit, class_names)
-    network = prepare_for_inference(build_network(checkpoint), device, choose_precision(arguments.precision, device))
+    network = build_network(checkpoint)
+    precision = choose_precision(arguments.precision, device, int8=Int8VGG16.pays_for(network))
+    print(f"computing on {device} in {precision}", file=sys.stderr)
+    network = prepare_for_inference(network, device, precision, spec)
     started = time.perf_counter()
     logits = predict_logits(network, split.pictures, spec, arguments.tta)
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
@@ -325,7 +332,7 @@ def _fit(
     if config["votes"]:
         train_split.votes = load_votes(Path(config["votes"]), train_split.names)
     if config["teachers"]:
-        train_split.answers = _teachers_answers(run, train_split, class_names, device, precision)
+        train_split.answers = _teachers_answers(run, train_split, class_names, device)
     torch.manual_seed(config["seed"])
     network = start_network(
         "scratch" if run.was_begun else config["init"],
@@ -348,14 +355,12 @@ def _fit(
     return trainer if train_epochs(run, trainer, train_split.to(device), val_split, stop) else None
 
 
-def _teachers_answers(
-    run: Run, split: Split, class_names: list[str], device: torch.device, precision: str
-) -> torch.Tensor:
+def _teachers_answers(run: Run, split: Split, class_names: list[str], device: torch.device) -> torch.Tensor:
     """What the teachers say of the training pictures; asked once a run, which on a CPU takes minutes."""
     kept = run.folder / "teachers.pt"
     if kept.is_file():
         return read_weights_file(kept)["answers"]
-    answers = ask_teachers([Path(path) for path in run.config["teachers"]], split, class_names, device, precision)
+    answers = ask_teachers([Path(path) for path in run.config["teachers"]], split, class_names, device)
     if run.writes:
         save_atomically(kept, {"answers": answers})
     return answers

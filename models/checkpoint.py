@@ -130,8 +130,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
-def build_network(checkpoint: dict[str, Any]) -> VGG16:
+def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> VGG16:
     """The network that a checkpoint describes, float32, on the CPU, in evaluation mode.
+
+    Args:
+        as_stored: Leave the weights as they are stored, float16 most of them, in the checkpoint's own memory, for
+            `vgg16.prepare_for_inference` to convert layer by layer.
 
     Raises:
         CheckpointError: The weights do not fit the network that the checkpoint names.
@@ -139,7 +143,7 @@ def build_network(checkpoint: dict[str, Any]) -> VGG16:
     # Memory for the parameters comes from the file: initialising them first would only cost time.
     with torch.device("meta"):
         network = VGG16(len(checkpoint["class_names"]), checkpoint["head"], batch_norm=checkpoint["arch"] == "vgg16_bn")
-    weights = {key: value.float() if value.is_floating_point() else value
+    weights = {key: value.float() if value.is_floating_point() and not as_stored else value
                for key, value in checkpoint["state_dict"].items()}  # fmt: skip
     try:
         network.load_state_dict(weights, assign=True)

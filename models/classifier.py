@@ -20,6 +20,7 @@ from models.device import choose_device, choose_precision
 from models.errors import UserError
 from models.explanation import Explanation, heat_maps
 from models.faces import box_within, face_crop, make_detector
+from models.int8 import Int8VGG16
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
@@ -63,7 +64,7 @@ class ExpressionClassifier:
         self._tta = tta
         self._input_spec = checkpoint["input"]
         self._temperature = checkpoint["temperature"]
-        self._network = prepare_for_inference(network, device, precision)
+        self._network = prepare_for_inference(network, device, precision, self._input_spec)
         self._detector: Any = None
 
     def __repr__(self) -> str:
@@ -79,18 +80,19 @@ class ExpressionClassifier:
         Args:
             checkpoint: A `.pt` file that train.py wrote; by default the weights that the project ships.
             device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
-            precision: `auto`, `fp32` or `bf16`.
+            precision: `auto` (the fastest), `fp32`, `bf16` or `int8`.
             tta: Views averaged for an answer: `none`, `flip` (the face and its mirror image) or `ten`.
 
         Raises:
             CheckpointError: The file is not a checkpoint.
-            DeviceError: The device is not to be had.
+            DeviceError: The device or the precision is not to be had.
+            Int8Error: int8 is asked of a network without BatchNorm.
         """
         content = load_checkpoint(checkpoint or SHIPPED_CHECKPOINT)
         chosen = choose_device(device)
-        network = build_network(content)
-        del content["state_dict"]  # a copy of what the network holds: let go before more copies are made
-        return cls(network, content, chosen, choose_precision(precision, chosen), tta)
+        network = build_network(content, as_stored=True)
+        precision = choose_precision(precision, chosen, int8=Int8VGG16.pays_for(network))
+        return cls(network, content, chosen, precision, tta)
 
     def classify(self, faces: Sequence[np.ndarray], batch_size: int = 32) -> np.ndarray:
         """Probabilities of the expressions of face crops.

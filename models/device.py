@@ -3,6 +3,8 @@
 >>> device = choose_device("auto")
 >>> choose_precision("auto", device)
 'bf16'
+>>> choose_precision("auto", device, int8=Int8VGG16.pays_for(network))  # for inference
+'int8'
 """
 
 import ctypes
@@ -12,6 +14,7 @@ import sys
 import torch
 
 from models.errors import UserError
+from models.int8 import Int8VGG16
 
 
 class DeviceError(UserError):
@@ -34,17 +37,27 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device) -> str:
-    """`fp32` or `bf16`; `auto` is bfloat16 where the processor multiplies in it, else float32.
+def choose_precision(name: str, device: torch.device, int8: bool = False) -> str:
+    """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
 
-    There bfloat16 is the faster one for a single face too: 7 ms against 13 for one 64-pixel crop, 14 against 26 at 96
-    pixels and 80 against 150 at 224 (2 cores of a Zen 4 with AVX512-BF16). `python -m tests.benchmarks.inference`
-    measures it.
+    One 64-pixel crop takes 5 ms in int8, 7 in bfloat16 and 13 in float32; at 96 pixels 8, 14 and 26; at 224 pixels 38,
+    77 and 150 (2 cores of a Zen 4 with AVX512-VNNI and AVX512-BF16). `python -m tests.benchmarks.inference` measures
+    it.
+
+    Args:
+        int8: Whether `auto` may take it: for inference, see `Int8VGG16.pays_for`.
+
+    Raises:
+        DeviceError: int8 is asked for where it cannot be had.
     """
+    if name == "int8" and not (device.type == "cpu" and Int8VGG16.runs_here()):
+        raise DeviceError("int8 is for processors with AVX512-VNNI: take --precision auto, or --device cpu on one")
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if int8 and Int8VGG16.runs_here():
+        return "int8"
     return "bf16" if cpu_multiplies_bfloat16() else "fp32"
 
 

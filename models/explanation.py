@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.vgg16 import VGG16, PackedVGG16
+from models.vgg16 import InferenceNetwork
 from models.views import normalise, view_places
 
 Trunk = Callable[[torch.Tensor], torch.Tensor]  # from pictures to the last block's maps, float32
@@ -42,7 +42,7 @@ class Explanation:
 
 
 def heat_maps(
-    network: VGG16 | PackedVGG16, grey: torch.Tensor, classes: torch.Tensor, input_spec: dict[str, Any],
+    network: InferenceNetwork, grey: torch.Tensor, classes: torch.Tensor, input_spec: dict[str, Any],
     tta: str = "flip", batch_size: int = 32,
 ) -> np.ndarray:  # fmt: skip
     """Grad-CAM (Selvaraju et al., 2017) of grey faces, over all that the network's views show of them.
@@ -52,7 +52,7 @@ def heat_maps(
     and averaged; what no view shows stays 0.
 
     Args:
-        network: In evaluation mode, on any device, float32 or bfloat16, with either head.
+        network: In evaluation mode, on any device, float32, bfloat16 or int8, with either head.
         grey: uint8 `[N, R, R]`, as `views.predict_logits` takes them.
         classes: int64 `[N]`, the number of the class that each is asked about.
         input_spec, tta: As for `views.predict_logits`.

@@ -10,10 +10,14 @@ sooner without importing it.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from models.int8 import Int8VGG16
+from models.views import value_range
 
 # Output channels of each 3×3 convolution, block by block; a 2×2 max pooling ends each block.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -97,7 +101,7 @@ def fold_batch_norm(network: VGG16, dtype: torch.dtype = torch.float32) -> VGG16
     """A VGG16 without BatchNorm that computes what `network` computes at inference, in fewer operations.
 
     Args:
-        network: Float32, in evaluation mode; left as it is.
+        network: Of float32 or stored weights (`checkpoint.build_network`), in evaluation mode; left as it is.
         dtype: What the folded weights are kept in: converted layer by layer, they take the least memory.
 
     Returns:
@@ -112,8 +116,12 @@ def fold_batch_norm(network: VGG16, dtype: torch.dtype = torch.float32) -> VGG16
     with_norm = iter(network.features)
     for layer in folded.features:
         if isinstance(layer, nn.Conv2d):
-            fused = fuse_conv_bn_eval(next(with_norm), next(with_norm))  # type: ignore[type-var, arg-type]
-            layer.load_state_dict(fused.to(dtype).state_dict(), assign=True)
+            convolution, norm = next(with_norm), next(with_norm)
+            kernel, bias = fuse_conv_bn_weights(
+                convolution.weight.float(), convolution.bias.float(),  # type: ignore[operator, union-attr, arg-type]
+                norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias,  # type: ignore[arg-type]
+            )  # fmt: skip
+            layer.load_state_dict({"weight": kernel.to(dtype), "bias": bias.to(dtype)}, assign=True)
         else:
             next(with_norm)
     folded.classifier.load_state_dict(network.classifier.state_dict(), assign=True)
@@ -173,13 +181,24 @@ class _PackedConvolution(nn.Module):
         )
 
 
-def prepare_for_inference(network: VGG16, device: torch.device, precision: str) -> VGG16 | PackedVGG16:
+InferenceNetwork = VGG16 | PackedVGG16 | Int8VGG16
+
+
+def prepare_for_inference(
+    network: VGG16, device: torch.device, precision: str, input_spec: dict[str, Any]
+) -> InferenceNetwork:
     """The fastest form of a trained network: BatchNorm folded, channels last, weights in the precision's type.
 
     Args:
-        network: Left as it is.
-        precision: `fp32` or `bf16`, see `device.choose_precision`.
+        network: Of float32 or stored weights, see `checkpoint.build_network`; left as it is.
+        precision: `fp32`, `bf16` or `int8`, see `device.choose_precision`.
+        input_spec: The checkpoint's `input`: what pictures the network is given.
+
+    Raises:
+        Int8Error: int8 is asked of a network without BatchNorm.
     """
+    if precision == "int8":
+        return Int8VGG16(network.eval(), value_range(input_spec))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     plain = fold_batch_norm(network.eval(), dtype).to(device).to(memory_format=torch.channels_last)
     return PackedVGG16(plain) if device.type == "cpu" and PackedVGG16.runs_in(precision) else plain

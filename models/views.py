@@ -54,6 +54,13 @@ def normalise(grey: torch.Tensor, input_spec: dict[str, Any]) -> torch.Tensor:
     return ((scaled - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+def value_range(input_spec: dict[str, Any]) -> tuple[float, float]:
+    """The lowest and the highest value in pictures that `normalise` makes: black and white, in any channel."""
+    black_and_white = torch.tensor([[[0, 255]]], dtype=torch.uint8)
+    lowest, highest = normalise(black_and_white, input_spec).aminmax()
+    return lowest.item(), highest.item()
+
+
 def make_views(grey: torch.Tensor, size: int, tta: str) -> Iterator[torch.Tensor]:
     """The crops `[N, size, size]` of grey pictures `[N, R, R]` that are classified and averaged.
 
@@ -85,7 +92,7 @@ def predict_logits(
     """The network's outputs for each view of grey faces.
 
     Args:
-        network: In evaluation mode, on any device, float32 or bfloat16; see `vgg16.prepare_for_inference`.
+        network: In evaluation mode, on any device, float32, bfloat16 or int8; see `vgg16.prepare_for_inference`.
         grey: uint8 `[N, R, R]` with R the checkpoint's `resize`, N at least 1, on any device.
         tta: `none`, `flip` or `ten`, see `make_views`.
         batch_size: Crops that go through the network together: the views of one face are the more quickly done.

@@ -7,7 +7,7 @@ import torch
 
 from models import CLASS_NAMES, ExpressionClassifier, read_picture
 from models.checkpoint import CheckpointError
-from models.device import DeviceError, choose_device, choose_precision
+from models.device import DeviceError, choose_device
 from models.faces import Detection
 from tests.conftest import ROOT
 
@@ -79,14 +79,6 @@ def test_a_wrong_checkpoint_or_device_is_said(tmp_path):
 
 def test_the_classifier_tells_what_auto_chose(shipped):
     assert repr(shipped) == f"ExpressionClassifier(7 classes, cpu, {shipped.precision}, tta flip)"
-
-
-def test_bfloat16_is_chosen_only_where_the_processor_multiplies_in_it(monkeypatch):
-    cpu = torch.device("cpu")
-    monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: False)
-    assert choose_precision("auto", cpu) == "fp32" and choose_precision("bf16", cpu) == "bf16"
-    monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: True)
-    assert choose_precision("auto", cpu) == "bf16"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -62,7 +62,7 @@ def test_an_unreadable_picture_does_not_stop_the_others(tmp_path, capsys):
     assert demo_image.main([str(tmp_path / "broken.jpg"), "absent", "1", "--output", str(tmp_path)]) == 1
     captured = capsys.readouterr()
     assert "face 1: Happy" in captured.out
-    assert len(captured.err.strip().splitlines()) == 2 and "absent: there is no such picture" in captured.err
+    assert len(captured.err.strip().splitlines()) == 3 and "absent: there is no such picture" in captured.err
 
 
 def test_nothing_readable_is_wrong_use(tmp_path):
@@ -99,6 +99,14 @@ def test_names_are_read_from_a_pipe_without_asking(tmp_path):
 def test_leaving_at_once_is_quiet(tmp_path):
     result = run_script("demo_image.py", "--output", tmp_path, input="")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_computed_in_is_said_once_beside_the_answers(precision, tmp_path, capsys):
+    flags = ["--precision", precision, "--device", "cpu", "--json", "--output", str(tmp_path)]
+    assert demo_image.main(["1", "4", *flags]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == f"computing on cpu in {precision}\n" and len(json.loads(printed.out)) == 2
 
 
 def test_show_without_a_display_is_a_sentence(capsys, monkeypatch):

@@ -15,6 +15,7 @@ import torch
 
 import train
 from models.checkpoint import load_checkpoint
+from models.int8 import Int8VGG16
 from models.training.run import Run
 from tests.conftest import ROOT, narrow_network, run_script
 from tests.fer2013_samples import write_data_folder
@@ -278,7 +279,18 @@ def test_evaluate_prints_a_table_and_ends_stdout_with_json(data_folder, tmp_path
     measures = {"accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "per_class", "seconds"}
     assert measures <= report.keys()
     assert report["without_copies"]["n"] == 27
+    assert result.stderr.startswith("computing on cpu in ")
     assert "Surprised" in result.stderr and f"accuracy {report['accuracy']:.2%}" in result.stderr
+
+
+def test_int8_is_for_evaluation_not_for_training(data_folder, untrained_checkpoint, tmp_path, capsys):
+    assert train.main(["--precision", "int8", "--data", str(data_folder), "--output", str(tmp_path)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "train in --precision auto, fp32 or bf16" in said and not any(tmp_path.iterdir())
+    if Int8VGG16.runs_here():
+        flags = ["--data", str(data_folder), "--checkpoint", str(untrained_checkpoint), "--device", "cpu"]
+        assert train.main(["--evaluate", "--precision", "int8", *flags]) == 0
+        assert capsys.readouterr().err.startswith("computing on cpu in int8\n")
 
 
 def test_a_split_of_copies_alone_has_no_accuracy_without_them(data_folder, untrained_checkpoint, tmp_path, capsys):

@@ -403,7 +403,7 @@ def write_teacher(path: Path, size: int, favourite: int, class_names=CLASS_NAMES
 
 def test_teachers_of_any_input_size_answer_together(narrow, tmp_path):
     paths = [write_teacher(tmp_path / f"{size}.pt", size, size // 16) for size in (32, 48)]
-    answers = ask_teachers(paths, small_split(), list(CLASS_NAMES), torch.device("cpu"), "fp32")
+    answers = ask_teachers(paths, small_split(), list(CLASS_NAMES), torch.device("cpu"))
     softened = torch.softmax(torch.tensor([4.0, 0, 0, 0, 0, 0, 0]) / SOFTENING, 0)
     expected = torch.full((24, 7), softened[1].item())
     expected[:, [2, 3]] = softened[:2].mean()
@@ -413,7 +413,7 @@ def test_teachers_of_any_input_size_answer_together(narrow, tmp_path):
 def test_a_teacher_of_other_classes_is_refused(narrow, tmp_path):
     path = write_teacher(tmp_path / "other.pt", 32, 0, ["calm", "cross", "glad"])
     with pytest.raises(UserError, match=r"other.pt: it knows calm, cross, glad, the data Angry"):
-        ask_teachers([path], small_split(), list(CLASS_NAMES), torch.device("cpu"), "fp32")
+        ask_teachers([path], small_split(), list(CLASS_NAMES), torch.device("cpu"))
 
 
 def test_what_teachers_answer_draws_the_network_away_from_the_labels(narrow):

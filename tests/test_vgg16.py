@@ -3,6 +3,9 @@ import torch
 from torchvision.models import vgg16, vgg16_bn
 
 from models.vgg16 import VGG16, PackedVGG16, fold_batch_norm, prepare_for_inference
+from models.views import make_input_spec
+
+SPEC = make_input_spec(48)
 
 
 @pytest.mark.parametrize("batch_norm, published", [(True, vgg16_bn), (False, vgg16)])
@@ -65,8 +68,8 @@ def test_bfloat16_network_answers_nearly_as_float32():
     torch.manual_seed(0)
     network, picture = VGG16().eval(), torch.randn(4, 3, 48, 48)
     with torch.no_grad():
-        exact = prepare_for_inference(network, torch.device("cpu"), "fp32")(picture)
-        fast = prepare_for_inference(network, torch.device("cpu"), "bf16")(picture.bfloat16()).float()
+        exact = prepare_for_inference(network, torch.device("cpu"), "fp32", SPEC)(picture)
+        fast = prepare_for_inference(network, torch.device("cpu"), "bf16", SPEC)(picture.bfloat16()).float()
     torch.testing.assert_close(fast, exact, atol=0.02 * exact.abs().max().item(), rtol=0.05)
 
 
@@ -79,7 +82,7 @@ def test_packed_kernels_answer_as_the_plain_ones(head, side):
     torch.manual_seed(0)
     network = VGG16(head=head, num_classes=3).eval()
     pictures = torch.randn(3, 3, side, side).contiguous(memory_format=torch.channels_last)
-    packed = prepare_for_inference(network, torch.device("cpu"), "fp32")
+    packed = prepare_for_inference(network, torch.device("cpu"), "fp32", SPEC)
     assert isinstance(packed, PackedVGG16)
     with torch.no_grad():
         expected = network(pictures)
@@ -88,14 +91,14 @@ def test_packed_kernels_answer_as_the_plain_ones(head, side):
 
 def test_a_processor_without_packed_kernels_computes_with_plain_ones(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    assert isinstance(prepare_for_inference(VGG16(), torch.device("cpu"), "fp32"), VGG16)
+    assert isinstance(prepare_for_inference(VGG16(), torch.device("cpu"), "fp32", SPEC), VGG16)
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_preparing_leaves_the_network_as_it_is(batch_norm):
     network = VGG16(batch_norm=batch_norm)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    prepare_for_inference(network, torch.device("cpu"), "bf16")
+    prepare_for_inference(network, torch.device("cpu"), "bf16", SPEC)
     after = network.state_dict()
     assert all(value.dtype == after[key].dtype and torch.equal(value, after[key]) for key, value in before.items())
 

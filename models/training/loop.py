@@ -245,7 +245,7 @@ class Trainer:
         # BatchNorm's statistics are of each process's own pictures: all are to answer with the same network.
         self.workers.average(self.average.buffers())
         mine = split.pictures[self.workers.rank :: self.workers.world]
-        network = prepare_for_inference(self.average, self.device, self.recipe.precision)
+        network = prepare_for_inference(self.average, self.device, self.recipe.precision, self.input_spec)
         logits = predict_logits(network, mine, self.input_spec, tta)
         if self.workers.world == 1:
             return logits

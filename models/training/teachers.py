@@ -1,6 +1,6 @@
 """Distillation (Hinton et al., 2015): what trained networks answer, as a part of the target.
 
-    >>> split.answers = ask_teachers([Path("a/best.pt"), Path("b/best.pt")], split, class_names, device, "bf16")
+    >>> split.answers = ask_teachers([Path("a/best.pt"), Path("b/best.pt")], split, class_names, device)
 
 Several networks together are more often right than one, and say as well which faces are ambiguous. One network that
 learns from their mean keeps some of that, at the cost of one.
@@ -13,7 +13,9 @@ import torch
 from tqdm import tqdm
 
 from models.checkpoint import build_network, load_checkpoint
+from models.device import choose_precision
 from models.errors import UserError
+from models.int8 import Int8VGG16
 from models.training.dataset import Split
 from models.vgg16 import prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
@@ -22,9 +24,7 @@ SOFTENING = 2.0  # of the teachers' logits: they know the training pictures, and
 PART = 1024  # pictures between two steps of the progress bar
 
 
-def ask_teachers(
-    paths: Sequence[Path], split: Split, class_names: list[str], device: torch.device, precision: str
-) -> torch.Tensor:
+def ask_teachers(paths: Sequence[Path], split: Split, class_names: list[str], device: torch.device) -> torch.Tensor:
     """The mean of the teachers' softened probabilities for each picture, seen straight and mirrored.
 
     Args:
@@ -45,10 +45,12 @@ def ask_teachers(
             raise UserError(
                 f"--teachers {path}: it knows {', '.join(checkpoint['class_names'])}, the data {', '.join(class_names)}"
             )
-        network = prepare_for_inference(build_network(checkpoint), device, precision)
         spec, temperature = checkpoint["input"], checkpoint["temperature"] * SOFTENING
+        network = build_network(checkpoint)
+        precision = choose_precision("auto", device, int8=Int8VGG16.pays_for(network))
+        ready = prepare_for_inference(network, device, precision, spec)
         parts = list(zip(split.pictures.split(PART), answers.split(PART)))
         for pictures, sums in tqdm(parts, desc=f"asking {path.name}", leave=False, disable=None):
             grey = to_grey_squares(pictures.numpy(), spec["resize"])
-            sums += average_views(predict_logits(network, grey, spec), temperature)
+            sums += average_views(predict_logits(ready, grey, spec), temperature)
     return answers / len(paths)

@@ -32,6 +32,7 @@ from models.classifier import ExpressionClassifier
 from models.device import cpu_multiplies_bfloat16
 from models.errors import UserError
 from models.expressions import CLASS_NAMES
+from models.int8 import Int8VGG16
 from models.training.dataset import PICTURE_SIDE, load_split
 from models.vgg16 import VGG16
 from models.views import (
@@ -100,13 +101,16 @@ def main() -> None:
         checkpoint = arguments.checkpoint
         if arguments.input_size:
             checkpoint = write_random_checkpoint(Path(folder) / "random.pt", arguments.input_size)
-        plans = [
-            make_plan(checkpoint, device, precision, arguments)
-            for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]
-            for precision in ("fp32", "bf16")
-        ]
         try:
-            size = load_checkpoint(checkpoint)["input"]["size"]
+            content = load_checkpoint(checkpoint)
+            size, precisions = content["input"]["size"], {"cpu": ["fp32", "bf16"], "cuda": ["fp32", "bf16"]}
+            if Int8VGG16.runs_here() and content["arch"] == "vgg16_bn":
+                precisions["cpu"].append("int8")
+            plans = [
+                make_plan(checkpoint, device, precision, arguments)
+                for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]
+                for precision in precisions[device]
+            ]
             processor = torch.backends.cpu.get_cpu_capability()
             print(f"{size}×{size} pixels, {cores} cores, {processor}, torch {torch.__version__}")
             if not cpu_multiplies_bfloat16():
