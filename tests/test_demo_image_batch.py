@@ -49,6 +49,7 @@ class StandIn:
     """In the classifier's place: a face's brightness says its class."""
 
     class_names = list(CLASS_NAMES)
+    device, precision = "cpu", "fp32"
     seconds_a_face = 0.0
 
     def __init__(self):
