@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     if is_live:
         leave_a_core_for_the_display()
     classifier = load_classifier(arguments)
-    tell_precision(classifier)
+    tell_precision(classifier.device, classifier.precision)
     analyzer = Analyzer(classifier, load_video_detector(arguments, source.size, is_live))
     with_lines = not arguments.window
     session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines, arguments.emoji)

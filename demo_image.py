@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         for name in arguments.pictures or ask_for_names():
             classifier, detector = loading.result()
             if not answers:
-                tell_precision(classifier)
+                tell_precision(classifier.device, classifier.precision)
             answers.append(answer(name, classifier, detector, arguments, {entry.get("result") for entry in answers}))
         loading.result()
     if arguments.json:

@@ -124,7 +124,7 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
         pool = stack.enter_context(WorkerPool(workers, describe_job(arguments, sources)))
         classifier = load_classifier(arguments)
         if ranks.rank == 0:
-            tell_precision(classifier)
+            tell_precision(classifier.device, classifier.precision)
 
         def begin() -> None:
             stack.enter_context(locked(output / FOLDER / "lock"))

@@ -38,11 +38,10 @@ from models.checkpoint import (
     read_weights_file,
     save_atomically,
 )
-from models.command_line import DONE, IN_PART, PRECISIONS, new_parser, not_negative, positive, script
+from models.command_line import DONE, IN_PART, PRECISIONS, new_parser, not_negative, positive, script, tell_precision
 from models.device import choose_device, choose_precision, keep_freed_memory
 from models.errors import UserError
 from models.export import ExportError, export_onnx
-from models.int8 import Int8VGG16
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -252,8 +251,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     spec, class_names = checkpoint["input"], checkpoint["class_names"]
     split = load_split(arguments.data, arguments.split, spec["resize"], arguments.limit, class_names)
     network = build_network(checkpoint)
-    precision = choose_precision(arguments.precision, device, int8=Int8VGG16.pays_for(network))
-    print(f"computing on {device} in {precision}", file=sys.stderr)
+    precision = choose_precision(arguments.precision, device, network)
+    tell_precision(device, precision)
     network = prepare_for_inference(network, device, precision, spec)
     started = time.perf_counter()
     logits = predict_logits(network, split.pictures, spec, arguments.tta)

@@ -20,7 +20,6 @@ from models.device import choose_device, choose_precision
 from models.errors import UserError
 from models.explanation import Explanation, heat_maps
 from models.faces import box_within, face_crop, make_detector
-from models.int8 import Int8VGG16
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
@@ -91,8 +90,7 @@ class ExpressionClassifier:
         content = load_checkpoint(checkpoint or SHIPPED_CHECKPOINT)
         chosen = choose_device(device)
         network = build_network(content, as_stored=True)
-        precision = choose_precision(precision, chosen, int8=Int8VGG16.pays_for(network))
-        return cls(network, content, chosen, precision, tta)
+        return cls(network, content, chosen, choose_precision(precision, chosen, network), tta)
 
     def classify(self, faces: Sequence[np.ndarray], batch_size: int = 32) -> np.ndarray:
         """Probabilities of the expressions of face crops.

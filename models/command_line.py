@@ -122,9 +122,9 @@ def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
     return ExpressionClassifier.load(arguments.checkpoint, arguments.device, arguments.precision, arguments.tta)
 
 
-def tell_precision(classifier: "ExpressionClassifier") -> None:
-    """Prints on stderr what the classifier computes on and in: what `auto` chose."""
-    print(f"computing on {classifier.device} in {classifier.precision}", file=sys.stderr)
+def tell_precision(device: Any, precision: str) -> None:
+    """Prints on stderr what is computed on and in: what `auto` chose."""
+    print(f"computing on {device} in {precision}", file=sys.stderr)
 
 
 def load_detector(arguments: argparse.Namespace) -> Any:

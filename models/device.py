@@ -3,18 +3,22 @@
 >>> device = choose_device("auto")
 >>> choose_precision("auto", device)
 'bf16'
->>> choose_precision("auto", device, int8=Int8VGG16.pays_for(network))  # for inference
+>>> choose_precision("auto", device, network)  # for inference with it
 'int8'
 """
 
 import ctypes
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import torch
 
 from models.errors import UserError
 from models.int8 import Int8VGG16
+
+if TYPE_CHECKING:
+    from models.vgg16 import VGG16
 
 
 class DeviceError(UserError):
@@ -37,15 +41,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device, int8: bool = False) -> str:
+def choose_precision(name: str, device: torch.device, network: "VGG16 | None" = None) -> str:
     """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
 
-    One 64-pixel crop takes 5 ms in int8, 7 in bfloat16 and 13 in float32; at 96 pixels 8, 14 and 26; at 224 pixels 38,
-    77 and 150 (2 cores of a Zen 4 with AVX512-VNNI and AVX512-BF16). `python -m tests.benchmarks.inference` measures
-    it.
+    One 96-pixel face takes 8 ms in int8, 15 in bfloat16 and 27 in float32; at 224 pixels 40, 70 and 140 (2 cores of a
+    Zen 4 with AVX512-VNNI and AVX512-BF16). `python -m tests.benchmarks.inference` measures it.
 
     Args:
-        int8: Whether `auto` may take it: for inference, see `Int8VGG16.pays_for`.
+        network: The trained one that is to answer; None to train, for which int8 is too coarse.
 
     Raises:
         DeviceError: int8 is asked for where it cannot be had.
@@ -56,7 +59,7 @@ def choose_precision(name: str, device: torch.device, int8: bool = False) -> str
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if int8 and Int8VGG16.runs_here():
+    if network is not None and Int8VGG16.pays_for(network) and Int8VGG16.runs_here():
         return "int8"
     return "bf16" if cpu_multiplies_bfloat16() else "fp32"
 

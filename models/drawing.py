@@ -270,17 +270,17 @@ def plot_ladder(rows: Sequence[dict[str, Any]], path: Path) -> None:
     before = None
     for place, rung in enumerate(rungs):
         shares = np.array([float(row["accuracy"]) for row in rows if row["rung"] == rung])
-        pictures = [int(row["n"]) for row in rows if row["rung"] == rung]
+        pictures = next(int(row["n"]) for row in rows if row["rung"] == rung)
         mean = shares.mean()
-        reach = 1.96 * (mean * (1 - mean) / pictures[0]) ** 0.5
+        reach = 1.96 * (mean * (1 - mean) / pictures) ** 0.5
         axis.plot([100 * (mean - reach), 100 * (mean + reach)], [place, place], color="#56B4E9", linewidth=2)
         axis.plot(100 * shares, [place] * len(shares), "o", color="#D55E00", markersize=5)
-        gain = "" if before is None else f"  ({100 * (mean - before):+.1f})"
+        gain = "" if before is None else f"  ({round(100 * (mean - before), 1) + 0.0:+})"
         axis.text(100 * (mean + reach) + 0.4, place, f"{mean:.1%}{gain}", va="center", fontsize=9, color="#222222")
         before = mean
     axis.set_yticks(range(len(rungs)), [f"+ {rung}" if place else rung for place, rung in enumerate(rungs)])
     axis.set_ylim(len(rungs) - 0.5, -0.5)
-    axis.margins(x=0.12)
+    axis.margins(x=0.18)
     axis.set_xlabel("accuracy on val, %")
     axis.grid(axis="x", alpha=0.3)
     axis.spines[["top", "right", "left"]].set_visible(False)

@@ -149,12 +149,13 @@ def test_auto_takes_int8_with_batch_norm_and_the_light_head(narrow, tmp_path, ch
     (True, False, "fp32", "int8"),
     (True, True, "bf16", "int8"),
 ])  # fmt: skip
-def test_auto_is_the_fastest_that_the_processor_multiplies_in(monkeypatch, vnni, bfloat16, training, inference):
+def test_auto_is_the_fastest_that_the_processor_multiplies_in(narrow, monkeypatch, vnni, bfloat16, training, inference):
     monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(Int8VGG16, "runs_here", lambda: vnni)
+    network = VGG16()
     assert choose_precision("auto", CPU) == training
-    assert choose_precision("auto", CPU, int8=True) == inference
-    assert [choose_precision(name, CPU, int8=True) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+    assert choose_precision("auto", CPU, network) == inference
+    assert [choose_precision(name, CPU, network) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
 
 
 def test_int8_is_refused_where_it_cannot_be_had(monkeypatch):

@@ -15,7 +15,6 @@ from tqdm import tqdm
 from models.checkpoint import build_network, load_checkpoint
 from models.device import choose_precision
 from models.errors import UserError
-from models.int8 import Int8VGG16
 from models.training.dataset import Split
 from models.vgg16 import prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
@@ -47,8 +46,7 @@ def ask_teachers(paths: Sequence[Path], split: Split, class_names: list[str], de
             )
         spec, temperature = checkpoint["input"], checkpoint["temperature"] * SOFTENING
         network = build_network(checkpoint)
-        precision = choose_precision("auto", device, int8=Int8VGG16.pays_for(network))
-        ready = prepare_for_inference(network, device, precision, spec)
+        ready = prepare_for_inference(network, device, choose_precision("auto", device, network), spec)
         parts = list(zip(split.pictures.split(PART), answers.split(PART)))
         for pictures, sums in tqdm(parts, desc=f"asking {path.name}", leave=False, disable=None):
             grey = to_grey_squares(pictures.numpy(), spec["resize"])

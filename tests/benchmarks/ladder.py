@@ -1,7 +1,7 @@
 """What each step of the recipe is worth: the same training again and again, with one step more each time.
 
     python -m tests.benchmarks.ladder --data data --votes fer2013new.csv --init vgg16-imagenet-features.pt
-    python -m tests.benchmarks.ladder … --input-size 48 --epochs 3 --limit 5000     # what a CPU does in half an hour
+    python -m tests.benchmarks.ladder … --input-size 48 --epochs 3 --limit 3000   # 40 minutes on two cores
 
 Writes a row a rung to output/ladder/ladder.csv and draws output/ladder/ladder.png. All rungs have the same pictures,
 epochs and learning rate; flags that are not this program's are train.py's and go to every rung. The figure is that
