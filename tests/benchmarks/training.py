@@ -80,9 +80,9 @@ def measure_trainer(size: int, batch_size: int, device: torch.device, precision:
     augmentation = Augmentation(size, **{name: defaults[name] for name in train.AUGMENTATION_FLAGS})
     network = VGG16().to(device, memory_format=torch.channels_last)
     trainer = Trainer(network, list(CLASS_NAMES), make_input_spec(size), augmentation, recipe)
-    one = torch.randint(0, 256, (1, PICTURE_SIDE, PICTURE_SIDE), dtype=torch.uint8)
-    many = 1_000_000  # more than are trained in the time; all are views of the one
-    split = Split(one.expand(many, -1, -1), torch.arange(many) % len(CLASS_NAMES), []).to(device)
+    one = torch.randint(0, 256, (1, PICTURE_SIDE, PICTURE_SIDE), dtype=torch.uint8, device=device)
+    many = 1_000_000  # more than are trained in the time; all are views of the one, which a move would copy apart
+    split = Split(one.expand(many, -1, -1), torch.arange(many, device=device) % len(CLASS_NAMES), [])
     stopwatch = Stopwatch(device, seconds)
     trainer.train_one_epoch(split, on_batch=lambda *_: stopwatch.lap())
     return stopwatch.rate() * batch_size
