@@ -16,7 +16,7 @@ import torch
 import train
 from models.checkpoint import load_checkpoint
 from models.int8 import Int8VGG16
-from models.training.run import Run
+from models.training.run import Run, StopSignal
 from tests.conftest import ROOT, narrow_network, run_script
 from tests.fer2013_samples import write_data_folder
 
@@ -97,6 +97,38 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(narrow, data_folder, f
         for key, value in theirs[part].items():
             assert torch.equal(value, ours[part][key]), f"{part} {key}"
     assert [row["val_accuracy"] for row in rows(run)] == [row["val_accuracy"] for row in rows(finished_run)]
+
+
+def test_what_dies_within_a_long_epoch_goes_on_from_its_last_save_bit_for_bit(
+    narrow, data_folder, finished_run, tmp_path, monkeypatch, capsys
+):
+    asked = iter(range(1, 10_000))
+
+    def die(_: StopSignal) -> bool:
+        if next(asked) == 9:  # 4 batches an epoch, asked between epochs too: after the third of the second epoch
+            raise MemoryError
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr("models.training.run.SAVE_EVERY", 0)
+        patched.setattr("models.training.run.CHECK_EVERY", 2)
+        patched.setattr("models.training.loop.CHECK_EVERY", 2)
+        patched.setattr("models.training.run.StopSignal.asked", die)
+        with pytest.raises(MemoryError):
+            train.main(quick(data_folder, tmp_path, "--epochs", "4"))
+    run = only_run(tmp_path)
+    state = torch.load(run / "last.pt", weights_only=True)["progress"]
+    assert (state["epoch"], state["batch"], state["counted"]) == (1, 2, 32)
+    assert "epoch   2/4  50% done and saved" in capsys.readouterr().err
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+    ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, finished_run))
+    for part in ("learner", "average"):
+        for key, value in theirs[part].items():
+            assert torch.equal(value, ours[part][key]), f"{part} {key}"
+    columns = ("train_loss", "train_accuracy", "val_accuracy")
+    assert [[row[name] for name in columns] for row in rows(run)] == [
+        [row[name] for name in columns] for row in rows(finished_run)
+    ]
 
 
 def start_process(*arguments: str) -> subprocess.Popen:

@@ -25,11 +25,12 @@ from models import drawing
 from models.checkpoint import build_network, load_checkpoint, make_checkpoint, read_weights_file, save_atomically
 from models.errors import UserError
 from models.training.dataset import Split, load_split
-from models.training.loop import Progress, Trainer, TrainingDiverged
+from models.training.loop import CHECK_EVERY, Progress, Trainer, TrainingDiverged
 from models.training.metrics import classification_report, fit_temperature, format_report
 from models.training.workers import Workers
 from models.views import average_views
 
+SAVE_EVERY = 600  # seconds of an epoch; on a CPU one may take hours
 METRIC_COLUMNS = (
     "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "pictures_per_second", "seconds",
 )  # fmt: skip
@@ -173,12 +174,19 @@ def _names(paths: str | list[str]) -> str | list[str]:
 def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, stop: "StopSignal") -> bool:
     """Trains from where the run stands to its last epoch; returns whether it got there."""
     epochs = trainer.recipe.epochs
+    saved = time.monotonic()
 
     def after_batch(bar: EpochBar, progress: Progress, batches: int) -> bool:
+        nonlocal saved
         bar.show(progress, batches)
+        # After such a batch the sums in `progress` are complete, so that what is saved goes on bit for bit.
+        if progress.batch % CHECK_EVERY == 0 and time.monotonic() - saved >= SAVE_EVERY:
+            save_within_epoch(run, trainer, batches)
+            saved = time.monotonic()
         return stop.asked()
 
     while trainer.progress.epoch < epochs and not stop.asked():
+        saved = time.monotonic()
         try:
             with EpochBar(trainer) as bar:
                 finished = trainer.train_one_epoch(train_split, partial(after_batch, bar))
@@ -193,6 +201,18 @@ def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Spli
         run.log_stop(stop.reason, f"in epoch {trainer.progress.epoch + 1}")
         return False
     return True
+
+
+def save_within_epoch(run: Run, trainer: Trainer, batches: int) -> None:
+    """Saves what a kill would lose, and says how far the epoch is, also where there is no terminal for the bar."""
+    progress = trainer.progress
+    run.write_last(trainer)
+    run.log(
+        f"epoch {progress.epoch + 1:>3}/{trainer.recipe.epochs}  {progress.batch / batches:.0%} done and saved  "
+        f"train loss {progress.loss_sum / progress.counted:.4f} accuracy {progress.correct / progress.counted:.2%}  "
+        f"{progress.seen / progress.seconds:.0f} pictures/s  "
+        f"{progress.seconds / progress.batch * (batches - progress.batch) / 60:.0f} minutes left"
+    )
 
 
 def finish_epoch(run: "Run", trainer: Trainer, val_split: Split) -> None:
