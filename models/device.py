@@ -45,7 +45,8 @@ def choose_precision(name: str, device: torch.device, network: "VGG16 | None" = 
     """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
 
     One 96-pixel face takes 8 ms in int8, 15 in bfloat16 and 27 in float32; at 224 pixels 40, 70 and 140 (2 cores of a
-    Zen 4 with AVX512-VNNI and AVX512-BF16). `python -m tests.benchmarks.inference` measures it.
+    Zen 4 with AVX512-VNNI and AVX512-BF16). On a Zen 3, which has AVX2 alone, 22 in int8 and 57 in float32.
+    `python -m tests.benchmarks.inference` measures it.
 
     Args:
         network: The trained one that is to answer; None to train, for which int8 is too coarse.
@@ -54,14 +55,15 @@ def choose_precision(name: str, device: torch.device, network: "VGG16 | None" = 
         DeviceError: int8 is asked for where it cannot be had.
     """
     if name == "int8" and not (device.type == "cpu" and Int8VGG16.runs_here()):
-        raise DeviceError("int8 is for processors with AVX512-VNNI: take --precision auto, or --device cpu on one")
+        raise DeviceError("int8 is for x86 processors with AVX2: take --precision auto, or --device cpu on one")
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if network is not None and Int8VGG16.pays_for(network) and Int8VGG16.runs_here():
+    precision = "bf16" if cpu_multiplies_bfloat16() else "fp32"
+    if network is not None and Int8VGG16.runs_here() and Int8VGG16.pays_for(network, instead_of=precision):
         return "int8"
-    return "bf16" if cpu_multiplies_bfloat16() else "fp32"
+    return precision
 
 
 def cpu_multiplies_bfloat16() -> bool:

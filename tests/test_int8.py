@@ -8,14 +8,14 @@ from models import vgg16
 from models.checkpoint import build_network, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
 from models.device import DeviceError, choose_precision
-from models.int8 import Int8Error, Int8VGG16, _Uint8Pooling
+from models.int8 import Int8Error, Int8VGG16, _Int8Convolution, _Uint8Pooling
 from models.pictures import read_picture
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import make_input_spec, normalise, predict_logits, value_range
 from tests.conftest import ROOT
 
 CPU, SPEC = torch.device("cpu"), make_input_spec(48)
-needs_vnni = pytest.mark.skipif(not Int8VGG16.runs_here(), reason="needs a processor with AVX512-VNNI")
+needs_avx2 = pytest.mark.skipif(not Int8VGG16.runs_here(), reason="needs an x86 processor with AVX2")
 
 
 def trained_like(head: str = "gap", batch_norm: bool = True) -> VGG16:
@@ -42,7 +42,7 @@ def faces(count: int, side: int = 48) -> torch.Tensor:
     return (F.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1) * 255).squeeze(1).to(torch.uint8)
 
 
-@needs_vnni
+@needs_avx2
 @pytest.mark.parametrize("head", ["gap", "fc"])
 def test_int8_answers_nearly_as_float32_with_either_head(narrow, head):
     network = trained_like(head)
@@ -50,12 +50,12 @@ def test_int8_answers_nearly_as_float32_with_either_head(narrow, head):
     with torch.no_grad():
         exact, fast = network(pictures), prepare_for_inference(network, CPU, "int8", SPEC)(pictures)
     assert fast.dtype == torch.float32 and exact.std() > 0.1
-    assert (fast - exact).abs().mean() < 0.15 * exact.std()  # bfloat16: 0.03
+    assert (fast - exact).abs().mean() < 0.2 * exact.std()  # weights of 7 bits: 0.16; bfloat16: 0.03
     clear = exact.topk(2).values.diff().abs().squeeze() > 0.5 * exact.std()
     assert clear.sum() > 8 and torch.equal(fast.argmax(1)[clear], exact.argmax(1)[clear])
 
 
-@needs_vnni
+@needs_avx2
 def test_pictures_from_black_to_white_are_told_apart_to_a_grey_level():
     network = prepare_for_inference(VGG16().eval(), CPU, "int8", SPEC)
     grey = torch.arange(256, dtype=torch.uint8).view(1, 16, 16)
@@ -66,6 +66,18 @@ def test_pictures_from_black_to_white_are_told_apart_to_a_grey_level():
         assert steps.min() >= 0 and steps.max() <= 1 + (channel.max() - channel.min() > 255)
 
 
+@needs_avx2
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_products_are_added_whole(sign):
+    convolution, norm = nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64).eval()
+    nn.init.constant_(convolution.weight, sign * 0.01), nn.init.constant_(convolution.bias, 0 if sign == 1 else 6)
+    exact = norm(convolution(torch.ones(1, 64, 6, 6))).relu()
+    quantised = _Int8Convolution(convolution, norm, scale=1 / 255, zero_point=0, output_scale=None)
+    fast = quantised(torch.full((1, 64, 6, 6), 255, dtype=torch.uint8))
+    assert exact.mean() > 1
+    torch.testing.assert_close(fast.contiguous(), exact, rtol=0.01, atol=0.01)
+
+
 @pytest.mark.parametrize("height, width", [(2, 2), (7, 6), (6, 7), (9, 3), (5, 5)])
 def test_pooling_drops_an_odd_row_and_column_as_max_pooling_does(height, width):
     maps = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
@@ -74,7 +86,7 @@ def test_pooling_drops_an_odd_row_and_column_as_max_pooling_does(height, width):
         assert pooled.dtype == torch.uint8 and torch.equal(pooled.float(), nn.MaxPool2d(2)(maps.float()))
 
 
-@needs_vnni
+@needs_avx2
 def test_a_face_has_the_same_answer_alone_and_among_others(narrow):
     network = prepare_for_inference(trained_like(), CPU, "int8", SPEC)
     grey = faces(9, SPEC["resize"])
@@ -83,7 +95,7 @@ def test_a_face_has_the_same_answer_alone_and_among_others(narrow):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
 
 
-@needs_vnni
+@needs_avx2
 def test_shipped_weights_see_in_int8_what_they_see_in_float32():
     exact, fast = (ExpressionClassifier.load(device="cpu", precision=name) for name in ("fp32", "int8"))
     for picture in (read_picture(ROOT / "input" / name) for name in ("1.jpg", "4.jpg")):
@@ -96,7 +108,7 @@ def test_shipped_weights_see_in_int8_what_they_see_in_float32():
             assert other.heat.max() == 1 and np.abs(one.heat - other.heat).mean() < 0.02
 
 
-@needs_vnni
+@needs_avx2
 def test_weights_as_they_are_stored_and_a_layer_that_died_are_taken(narrow):
     network = trained_like()
     with torch.no_grad():
@@ -111,7 +123,7 @@ def test_weights_as_they_are_stored_and_a_layer_that_died_are_taken(narrow):
     assert checkpoint["state_dict"]["features.0.weight"].dtype == torch.float16
 
 
-@needs_vnni
+@needs_avx2
 def test_the_network_given_stays_as_it_is(narrow):
     network = trained_like()
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -129,29 +141,33 @@ def test_a_network_without_batch_norm_is_refused_with_a_remedy(narrow):
         prepare_for_inference(trained_like(batch_norm=False), CPU, "int8", SPEC)
 
 
-@needs_vnni
-@pytest.mark.parametrize("changed, precisions", [
-    ({}, {"int8"}),
-    ({"batch_norm": False}, {"fp32", "bf16"}),
-    ({"head": "fc"}, {"fp32", "bf16"}),
+@needs_avx2
+@pytest.mark.parametrize("changed, bfloat16, precision", [
+    ({}, True, "int8"),
+    ({}, False, "int8"),
+    ({"batch_norm": False}, True, "bf16"),
+    ({"batch_norm": False}, False, "fp32"),
+    ({"head": "fc"}, True, "bf16"),
+    ({"head": "fc"}, False, "int8"),
 ])  # fmt: skip
-def test_auto_takes_int8_with_batch_norm_and_the_light_head(narrow, tmp_path, changed, precisions):
+def test_auto_takes_int8_where_it_can_and_pays(narrow, tmp_path, monkeypatch, changed, bfloat16, precision):
+    monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: bfloat16)
     content = make_checkpoint(trained_like(**changed), list("abcd"), SPEC, metrics={}, config={}, epoch=0)
     save_atomically(tmp_path / "small.pt", content)
     classifier = ExpressionClassifier.load(tmp_path / "small.pt", device="cpu")
-    assert classifier.precision in precisions
+    assert classifier.precision == precision
     assert classifier.classify([np.zeros((48, 48), np.uint8)]).sum() == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("vnni, bfloat16, training, inference", [
+@pytest.mark.parametrize("int8, bfloat16, training, inference", [
     (False, False, "fp32", "fp32"),
     (False, True, "bf16", "bf16"),
     (True, False, "fp32", "int8"),
     (True, True, "bf16", "int8"),
 ])  # fmt: skip
-def test_auto_is_the_fastest_that_the_processor_multiplies_in(narrow, monkeypatch, vnni, bfloat16, training, inference):
+def test_auto_is_the_fastest_that_the_processor_multiplies_in(narrow, monkeypatch, int8, bfloat16, training, inference):
     monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: bfloat16)
-    monkeypatch.setattr(Int8VGG16, "runs_here", lambda: vnni)
+    monkeypatch.setattr(Int8VGG16, "runs_here", lambda: int8)
     network = VGG16()
     assert choose_precision("auto", CPU) == training
     assert choose_precision("auto", CPU, network) == inference

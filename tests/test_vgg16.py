@@ -78,7 +78,10 @@ needs_packing = pytest.mark.skipif(not PackedVGG16.runs_in("fp32"), reason="need
 
 @needs_packing
 @pytest.mark.parametrize("head, side", [("gap", 75), ("fc", 64)])
-def test_packed_kernels_answer_as_the_plain_ones(head, side):
+def test_packed_kernels_answer_as_the_plain_ones(head, side, monkeypatch):
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        pytest.skip("needs an x86 processor with AVX2")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     torch.manual_seed(0)
     network = VGG16(head=head, num_classes=3).eval()
     pictures = torch.randn(3, 3, side, side).contiguous(memory_format=torch.channels_last)
@@ -89,8 +92,9 @@ def test_packed_kernels_answer_as_the_plain_ones(head, side):
         torch.testing.assert_close(packed(pictures), expected, atol=1e-4 * expected.abs().max().item(), rtol=1e-3)
 
 
-def test_a_processor_without_packed_kernels_computes_with_plain_ones(monkeypatch):
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+@pytest.mark.parametrize("processor", ["DEFAULT", "AVX2"])
+def test_a_processor_that_gains_nothing_by_packed_kernels_computes_with_plain_ones(processor, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
     assert isinstance(prepare_for_inference(VGG16(), torch.device("cpu"), "fp32", SPEC), VGG16)
 
 
