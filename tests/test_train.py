@@ -111,15 +111,13 @@ def test_what_dies_within_a_long_epoch_goes_on_from_its_last_save_bit_for_bit(
 
     with monkeypatch.context() as patched:
         patched.setattr("models.training.run.SAVE_EVERY", 0)
-        patched.setattr("models.training.run.CHECK_EVERY", 2)
-        patched.setattr("models.training.loop.CHECK_EVERY", 2)
         patched.setattr("models.training.run.StopSignal.asked", die)
         with pytest.raises(MemoryError):
             train.main(quick(data_folder, tmp_path, "--epochs", "4"))
     run = only_run(tmp_path)
     state = torch.load(run / "last.pt", weights_only=True)["progress"]
-    assert (state["epoch"], state["batch"], state["counted"]) == (1, 2, 32)
-    assert "epoch   2/4  50% done and saved" in capsys.readouterr().err
+    assert (state["epoch"], state["batch"], state["counted"]) == (1, 3, 48)
+    assert "epoch   2/4  75% done and saved" in capsys.readouterr().err
     assert train.main(["--resume", "--output", str(tmp_path)]) == 0
     ours, theirs = (torch.load(folder / "last.pt", weights_only=True) for folder in (run, finished_run))
     for part in ("learner", "average"):

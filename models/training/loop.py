@@ -24,8 +24,6 @@ from models.training.workers import Workers
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import normalise, predict_logits
 
-CHECK_EVERY = 20  # batches between looks at the loss; each look makes a GPU wait
-
 
 class TrainingDiverged(ArithmeticError):
     """The loss is no longer a number."""
@@ -95,6 +93,7 @@ class Trainer:
         workers: Who else trains.
         with_votes: Whether the training pictures come with votes, a second target, see `votes`.
         progress: Where the run stands; goes on from there.
+        check_every: Batches between looks at the loss, after which the sums in `progress` are complete.
     """
 
     network: VGG16
@@ -108,6 +107,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.device = next(self.network.parameters()).device
+        self.check_every = 20 if self.device.type == "cuda" else 1  # each look makes a GPU wait
         freeze_blocks(self.network, self.recipe.freeze_blocks)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.learner: nn.Module = self.network
@@ -180,7 +180,7 @@ class Trainer:
             progress.seen += global_size
             progress.seconds = time.perf_counter() - started
             last = progress.batch == batches
-            if progress.batch % CHECK_EVERY == 0 or last:
+            if progress.batch % self.check_every == 0 or last:
                 collect()
             if on_batch(progress, batches) and not last:
                 collect()

@@ -25,7 +25,7 @@ from models import drawing
 from models.checkpoint import build_network, load_checkpoint, make_checkpoint, read_weights_file, save_atomically
 from models.errors import UserError
 from models.training.dataset import Split, load_split
-from models.training.loop import CHECK_EVERY, Progress, Trainer, TrainingDiverged
+from models.training.loop import Progress, Trainer, TrainingDiverged
 from models.training.metrics import classification_report, fit_temperature, format_report
 from models.training.workers import Workers
 from models.views import average_views
@@ -179,8 +179,8 @@ def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Spli
     def after_batch(bar: EpochBar, progress: Progress, batches: int) -> bool:
         nonlocal saved
         bar.show(progress, batches)
-        # After such a batch the sums in `progress` are complete, so that what is saved goes on bit for bit.
-        if progress.batch % CHECK_EVERY == 0 and time.monotonic() - saved >= SAVE_EVERY:
+        # Only while the sums in `progress` are complete does what is saved go on bit for bit.
+        if progress.batch % trainer.check_every == 0 and time.monotonic() - saved >= SAVE_EVERY:
             save_within_epoch(run, trainer, batches)
             saved = time.monotonic()
         return stop.asked()
