@@ -50,7 +50,8 @@ def test_int8_answers_nearly_as_float32_with_either_head(narrow, head):
     with torch.no_grad():
         exact, fast = network(pictures), prepare_for_inference(network, CPU, "int8", SPEC)(pictures)
     assert fast.dtype == torch.float32 and exact.std() > 0.1
-    assert (fast - exact).abs().mean() < 0.2 * exact.std()  # weights of 7 bits: 0.16; bfloat16: 0.03
+    share = 0.15 if torch.cpu._is_vnni_supported() else 0.2  # weights of 7 bits: 0.16; bfloat16: 0.03
+    assert (fast - exact).abs().mean() < share * exact.std()
     clear = exact.topk(2).values.diff().abs().squeeze() > 0.5 * exact.std()
     assert clear.sum() > 8 and torch.equal(fast.argmax(1)[clear], exact.argmax(1)[clear])
 

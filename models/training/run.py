@@ -49,6 +49,7 @@ class Run:
         config: The settings.
         writes: Whether this process is the writer.
         whole: The folder that --resume goes on with: of a fold the one that the folds lie in, else the run's own.
+        saved: When last.pt was written last, or the run taken up, on the monotonic clock.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any], writes: bool, whole: Path | None = None):
@@ -56,6 +57,7 @@ class Run:
         self.config = config
         self.writes = writes
         self.whole = whole or folder
+        self.saved = time.monotonic()
 
     @classmethod
     def start(cls, config: dict[str, Any], runs: Path, workers: Workers) -> "Run":
@@ -147,6 +149,7 @@ class Run:
     def write_last(self, trainer: Trainer) -> None:
         if self.writes:
             save_atomically(self.folder / "last.pt", trainer.state_dict())
+        self.saved = time.monotonic()
 
     def read_last(self) -> dict[str, Any]:
         return read_weights_file(self.folder / "last.pt")
@@ -174,19 +177,15 @@ def _names(paths: str | list[str]) -> str | list[str]:
 def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, stop: "StopSignal") -> bool:
     """Trains from where the run stands to its last epoch; returns whether it got there."""
     epochs = trainer.recipe.epochs
-    saved = time.monotonic()
 
     def after_batch(bar: EpochBar, progress: Progress, batches: int) -> bool:
-        nonlocal saved
         bar.show(progress, batches)
         # Only while the sums in `progress` are complete does what is saved go on bit for bit.
-        if progress.batch % trainer.check_every == 0 and time.monotonic() - saved >= SAVE_EVERY:
+        if progress.batch % trainer.check_every == 0 and time.monotonic() - run.saved >= SAVE_EVERY:
             save_within_epoch(run, trainer, batches)
-            saved = time.monotonic()
         return stop.asked()
 
     while trainer.progress.epoch < epochs and not stop.asked():
-        saved = time.monotonic()
         try:
             with EpochBar(trainer) as bar:
                 finished = trainer.train_one_epoch(train_split, partial(after_batch, bar))
