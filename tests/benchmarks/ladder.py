@@ -5,8 +5,8 @@
 
 Writes a row a rung to output/ladder/ladder.csv and draws output/ladder/ladder.png. All rungs have the same pictures,
 epochs and learning rate; flags that are not this program's are train.py's and go to every rung. The figure is that
-of train.py's own report: the best epoch on val, with the mirror image. The last rung, the whole recipe, is trained
-with --seeds seeds. Started again, it goes on: rungs that ladder.csv has are not trained again.
+of train.py's own report: the best epoch on val, with the mirror image. The last two rungs, the whole recipe for twice
+the epochs, are trained with --seeds seeds. Started again, it goes on: rungs that ladder.csv has are not trained again.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from models import drawing
 
 COLUMNS = ("rung", "seed", "accuracy", "n")
 TRAIN = Path(__file__).parents[2] / "train.py"
+LONG = "twice as long"
+PROGRESSIVE = "as long, first half at two thirds of the size"
 # A step is what it is called, and the flags that it puts in the place of those of the rung before.
 PLAIN = {
     "--init": "scratch", "--rotation": 0, "--scale": 0, "--shift": 0, "--brightness": 0, "--erasing": 0,
@@ -42,7 +44,8 @@ def steps(init: str, votes: Path | None, teacher: Path | None) -> list[tuple[str
         *crowd,
         ("mixup", {"--mixup": 0.2}),
         *taught,
-        ("twice as long", {}),
+        (LONG, {}),
+        (PROGRESSIVE, {}),
     ]
 
 
@@ -52,25 +55,27 @@ def main() -> int:
     parser.add_argument("--init", default="imagenet", help="start weights, see train.py")
     parser.add_argument("--votes", type=Path, help="FER+'s votes, a rung of their own")
     parser.add_argument("--teacher", type=Path, help="a trained checkpoint to learn from, a rung of its own")
-    parser.add_argument("--epochs", type=int, default=20, help="of each rung but the last")
-    parser.add_argument("--seeds", type=int, default=3, help="of the last rung")
+    parser.add_argument("--epochs", type=int, default=20, help="of each rung but the last two")
+    parser.add_argument("--input-size", type=int, default=224, help="side of the crops, 48 or more")
+    parser.add_argument("--seeds", type=int, default=3, help="of the last two rungs")
     parser.add_argument("--output", type=Path, default=Path("output/ladder"))
     arguments, others = parser.parse_known_args()
     table = arguments.output / "ladder.csv"
     arguments.output.mkdir(parents=True, exist_ok=True)
 
     settings: dict[str, object] = {}
-    ladder = steps(arguments.init, arguments.votes, arguments.teacher)
-    for name, changes in ladder:
+    size, epochs = arguments.input_size, arguments.epochs
+    for name, changes in steps(arguments.init, arguments.votes, arguments.teacher):
         settings |= changes
-        is_last = name == ladder[-1][0]
-        for seed in range(arguments.seeds if is_last else 1):
+        stages = {
+            LONG: [(size, 2 * epochs)],
+            PROGRESSIVE: [(size * 2 // 3 // 16 * 16, epochs), (size, epochs)],
+        }.get(name, [(size, epochs)])
+        for seed in range(arguments.seeds if name in (LONG, PROGRESSIVE) else 1):
             rows = read_rows(table)
             if any((row["rung"], row["seed"]) == (name, str(seed)) for row in rows):
                 continue
-            flags = [str(part) for pair in settings.items() for part in pair] + others
-            flags += ["--epochs", str(arguments.epochs * (2 if is_last else 1)), "--seed", str(seed)]
-            report = train(flags, arguments)
+            report = train(settings | {"--seed": seed}, others, stages, arguments)
             row = {"rung": name, "seed": seed, "accuracy": report["accuracy"], "n": report["n"]}
             write_rows(table, [*rows, row])
             print(f"{name}, seed {seed}: {report['accuracy']:.2%}", flush=True)
@@ -80,13 +85,24 @@ def main() -> int:
     return 0
 
 
-def train(flags: list[str], arguments: argparse.Namespace) -> dict:
-    """Trains one rung in a process of its own; returns its report on val."""
+def train(
+    settings: dict[str, object], others: list[str], stages: list[tuple[int, int]], arguments: argparse.Namespace
+) -> dict:
+    """Trains one rung, each stage (input size, epochs) in a process of its own and from the weights of the one before.
+
+    Returns:
+        train.py's report on val of the last stage.
+    """
     runs = arguments.output / "running"
     shutil.rmtree(runs, ignore_errors=True)
-    command = [sys.executable, str(TRAIN), "--data", str(arguments.data), "--output", str(runs), *flags]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (report,) = runs.glob("*/report.json")
+    for number, (size, epochs) in enumerate(stages):
+        stage = settings | {"--data": arguments.data, "--output": runs / str(number)}
+        stage |= {"--input-size": size, "--epochs": epochs}
+        if number:
+            (stage["--init"],) = runs.glob(f"{number - 1}/*/best.pt")
+        flags = [str(part) for pair in stage.items() for part in pair]
+        subprocess.run([sys.executable, str(TRAIN), *flags, *others], check=True, stdout=subprocess.DEVNULL)
+    (report,) = runs.glob(f"{len(stages) - 1}/*/report.json")
     content = json.loads(report.read_text())
     shutil.rmtree(runs)
     return content
