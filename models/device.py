@@ -8,8 +8,10 @@
 """
 
 import ctypes
+import functools
 import re
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -60,15 +62,36 @@ def choose_precision(name: str, device: torch.device, network: "VGG16 | None" = 
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    precision = "bf16" if cpu_multiplies_bfloat16() else "fp32"
-    if network is not None and Int8VGG16.runs_here() and Int8VGG16.pays_for(network, instead_of=precision):
+    if network is not None and Int8VGG16.runs_here() and Int8VGG16.pays_for(network, cpu_gains_from_bfloat16):
         return "int8"
-    return precision
+    return "bf16" if cpu_gains_from_bfloat16() else "fp32"
 
 
-def cpu_multiplies_bfloat16() -> bool:
-    """Whether the processor has AVX512-BF16 or AMX: without them bfloat16 is emulated, slower than float32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+@functools.cache
+def cpu_gains_from_bfloat16() -> bool:
+    """Whether bfloat16 is worth taking: the processor has it, and is not clearly faster in float32.
+
+    Without AVX512-BF16 and AMX bfloat16 is emulated and slow. With AVX512-BF16 alone it depends: Zen 4 gains from it,
+    an Intel Xeon whose AMX the virtual machine hides loses. So the two race, some 40 ms once a process.
+    """
+    if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        return False
+    return matrix_seconds(torch.bfloat16) < 1.25 * matrix_seconds(torch.float32)
+
+
+def matrix_seconds(dtype: torch.dtype) -> float:
+    """Processor time of one thread for the product of two 512×512 matrices: what else runs does not change it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        matrix, seconds = torch.ones(512, 512, dtype=dtype), []
+        for _ in range(6):  # the first makes oneDNN's kernel
+            start = time.thread_time()
+            matrix @ matrix
+            seconds.append(time.thread_time() - start)
+        return min(seconds)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from models import vgg16
 from models.checkpoint import build_network, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
-from models.device import DeviceError, choose_precision
+from models.device import DeviceError, choose_precision, cpu_gains_from_bfloat16, matrix_seconds
 from models.int8 import Int8Error, Int8VGG16, _Int8Convolution, _Uint8Pooling
 from models.pictures import read_picture
 from models.vgg16 import VGG16, prepare_for_inference
@@ -152,7 +152,7 @@ def test_a_network_without_batch_norm_is_refused_with_a_remedy(narrow):
     ({"head": "fc"}, False, "int8"),
 ])  # fmt: skip
 def test_auto_takes_int8_where_it_can_and_pays(narrow, tmp_path, monkeypatch, changed, bfloat16, precision):
-    monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr("models.device.cpu_gains_from_bfloat16", lambda: bfloat16)
     content = make_checkpoint(trained_like(**changed), list("abcd"), SPEC, metrics={}, config={}, epoch=0)
     save_atomically(tmp_path / "small.pt", content)
     classifier = ExpressionClassifier.load(tmp_path / "small.pt", device="cpu")
@@ -167,12 +167,32 @@ def test_auto_takes_int8_where_it_can_and_pays(narrow, tmp_path, monkeypatch, ch
     (True, True, "bf16", "int8"),
 ])  # fmt: skip
 def test_auto_is_the_fastest_that_the_processor_multiplies_in(narrow, monkeypatch, int8, bfloat16, training, inference):
-    monkeypatch.setattr("models.device.cpu_multiplies_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr("models.device.cpu_gains_from_bfloat16", lambda: bfloat16)
     monkeypatch.setattr(Int8VGG16, "runs_here", lambda: int8)
     network = VGG16()
     assert choose_precision("auto", CPU) == training
     assert choose_precision("auto", CPU, network) == inference
     assert [choose_precision(name, CPU, network) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+
+
+@pytest.mark.parametrize("instructions, bfloat16_ms, precision", [
+    (True, 1.0, "bf16"), (True, 1.9, "bf16"), (True, 2.1, "bf16"), (True, 3.5, "fp32"), (False, 1.0, "fp32"),
+])  # fmt: skip
+def test_training_takes_bfloat16_unless_float32_wins_the_race(monkeypatch, instructions, bfloat16_ms, precision):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr("models.device.matrix_seconds", {torch.bfloat16: bfloat16_ms, torch.float32: 2.0}.get)
+    cpu_gains_from_bfloat16.cache_clear()
+    try:
+        assert choose_precision("auto", CPU) == precision
+    finally:
+        cpu_gains_from_bfloat16.cache_clear()
+
+
+def test_the_race_is_timed_on_one_thread_and_gives_the_others_back():
+    threads = torch.get_num_threads()
+    assert all(matrix_seconds(dtype) >= 0 for dtype in (torch.float32, torch.bfloat16))
+    assert torch.get_num_threads() == threads
 
 
 def test_int8_is_refused_where_it_cannot_be_had(monkeypatch):

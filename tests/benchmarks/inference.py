@@ -29,7 +29,7 @@ import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
-from models.device import cpu_multiplies_bfloat16
+from models.device import cpu_gains_from_bfloat16
 from models.errors import UserError
 from models.expressions import CLASS_NAMES
 from models.int8 import Int8VGG16
@@ -113,8 +113,8 @@ def main() -> None:
             ]
             processor = torch.backends.cpu.get_cpu_capability()
             print(f"{size}×{size} pixels, {cores} cores, {processor}, torch {torch.__version__}")
-            if not cpu_multiplies_bfloat16():
-                print("this processor does not multiply in bfloat16: its rows are emulated")
+            if not cpu_gains_from_bfloat16():
+                print("this processor is slower in bfloat16 than in float32: --precision auto does not take it")
             plain, original = in_a_process(measure_references, checkpoint, plans[0].seconds)
             print(f"plain:    {1000 * plain.median:.1f} ms a face   original: {1000 * original.median:.0f} ms a face\n")
             print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")

@@ -40,9 +40,10 @@ def main() -> None:
     parser.add_argument("--batch-size", type=positive(int), default=64)
     parser.add_argument("--seconds", type=positive(float), default=10, help="for which each is measured")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    precision = choose_precision("auto", device)
+    precision = choose_precision(arguments.precision, device)
     if device.type == "cpu":
         keep_freed_memory()
     peak = matrix_rate(device, precision)
