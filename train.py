@@ -330,8 +330,6 @@ def _fit(
     spec = make_input_spec(config["input_size"])
     if config["votes"]:
         train_split.votes = load_votes(Path(config["votes"]), train_split.names)
-    if config["teachers"]:
-        train_split.answers = _teachers_answers(run, train_split, class_names, device)
     torch.manual_seed(config["seed"])
     network = start_network(
         "scratch" if run.was_begun else config["init"],
@@ -346,6 +344,12 @@ def _fit(
     )  # fmt: skip
     if run.was_begun:
         trainer.load_state_dict(run.read_last())
+    if config["teachers"]:
+        train_split.answers = _teachers_answers(run, train_split, class_names, device, stop)
+        if train_split.answers is None:
+            run.write_last(trainer)
+            run.log_stop(stop.reason, "while the teachers were asked")
+            return None
     run.log(
         f"{len(train_split)} train and {len(val_split)} val pictures; VGG16-BN, head {config['head']}, "
         f"input {config['input_size']}, {precision} on {_describe(device, workers)}; "
@@ -354,13 +358,17 @@ def _fit(
     return trainer if train_epochs(run, trainer, train_split.to(device), val_split, stop) else None
 
 
-def _teachers_answers(run: Run, split: Split, class_names: list[str], device: torch.device) -> torch.Tensor:
-    """What the teachers say of the training pictures; asked once a run, which on a CPU takes minutes."""
+def _teachers_answers(
+    run: Run, split: Split, class_names: list[str], device: torch.device, stop: StopSignal
+) -> torch.Tensor | None:
+    """What the teachers say of the training pictures, asked once a run; None if stopped meanwhile."""
     kept = run.folder / "teachers.pt"
     if kept.is_file():
         return read_weights_file(kept)["answers"]
-    answers = ask_teachers([Path(path) for path in run.config["teachers"]], split, class_names, device)
-    if run.writes:
+    teachers = [Path(path) for path in run.config["teachers"]]
+    run.log(f"asking {', '.join(map(str, teachers))} about {len(split)} pictures, which on a CPU takes minutes")
+    answers = ask_teachers(teachers, split, class_names, device, stop.asked)
+    if run.writes and answers is not None:
         save_atomically(kept, {"answers": answers})
     return answers
 

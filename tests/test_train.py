@@ -17,6 +17,7 @@ import train
 from models.checkpoint import load_checkpoint
 from models.int8 import Int8VGG16
 from models.training.run import Run, StopSignal
+from models.training.teachers import ask_teachers
 from tests.conftest import ROOT, narrow_network, run_script
 from tests.fer2013_samples import write_data_folder
 
@@ -156,6 +157,26 @@ def test_teachers_are_asked_once_a_run_and_named_in_its_checkpoint(
     assert train.main(["--resume", "--output", str(tmp_path)]) == 0
     assert (run / "teachers.pt").read_bytes() == kept
     assert load_checkpoint(run / "best.pt")["config"]["teachers"] == ["best.pt"]
+
+
+def test_ctrl_c_while_teachers_are_asked_stops_at_once_and_the_run_can_go_on(
+    narrow, data_folder, finished_run, tmp_path, monkeypatch, capsys
+):
+    def ask_and_interrupt(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return ask_teachers(*arguments)
+
+    monkeypatch.setattr("train.ask_teachers", ask_and_interrupt)
+    with_teacher = quick(data_folder, tmp_path, "--epochs", "1", "--teachers", str(finished_run / "best.pt"))
+    assert train.main(with_teacher) == 1
+    error = capsys.readouterr().err
+    assert f"asking {finished_run / 'best.pt'} about" in error
+    assert "stopped by SIGINT while the teachers were asked" in error
+    run = only_run(tmp_path)
+    assert not (run / "teachers.pt").exists() and not (run / "metrics.csv").exists()
+    monkeypatch.setattr("train.ask_teachers", ask_teachers)
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+    assert (run / "teachers.pt").exists()
 
 
 def test_a_run_of_an_older_version_goes_on_with_the_flags_it_had(narrow, data_folder, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ class Run:
         config: The settings.
         writes: Whether this process is the writer.
         whole: The folder that --resume goes on with: of a fold the one that the folds lie in, else the run's own.
-        saved: When last.pt was written last, or the run taken up, on the monotonic clock.
+        saved: When last.pt was written last, or training begun, on the monotonic clock.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any], writes: bool, whole: Path | None = None):
@@ -177,6 +177,7 @@ def _names(paths: str | list[str]) -> str | list[str]:
 def train_epochs(run: Run, trainer: Trainer, train_split: Split, val_split: Split, stop: "StopSignal") -> bool:
     """Trains from where the run stands to its last epoch; returns whether it got there."""
     epochs = trainer.recipe.epochs
+    run.saved = time.monotonic()
 
     def after_batch(bar: EpochBar, progress: Progress, batches: int) -> bool:
         bar.show(progress, batches)

@@ -6,7 +6,7 @@ Several networks together are more often right than one, and say as well which f
 learns from their mean keeps some of that, at the cost of one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -20,18 +20,22 @@ from models.vgg16 import prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
 SOFTENING = 2.0  # of the teachers' logits: they know the training pictures, and are surer of them than of any other
-PART = 1024  # pictures between two steps of the progress bar
+PART = 256  # pictures between two steps of the progress bar, and looks at whether to stop
 
 
-def ask_teachers(paths: Sequence[Path], split: Split, class_names: list[str], device: torch.device) -> torch.Tensor:
+def ask_teachers(
+    paths: Sequence[Path], split: Split, class_names: list[str], device: torch.device,
+    stop_asked: Callable[[], bool] = lambda: False,
+) -> torch.Tensor | None:  # fmt: skip
     """The mean of the teachers' softened probabilities for each picture, seen straight and mirrored.
 
     Args:
         paths: Checkpoints, of any input size, that know the same classes.
         split: The training pictures.
+        stop_asked: Whether to stop; looked at every 256 pictures.
 
     Returns:
-        float32 `[N, C]` on the CPU; each row sums to 1.
+        float32 `[N, C]` on the CPU, each row sums to 1; None if stopped.
 
     Raises:
         CheckpointError: A file is no checkpoint.
@@ -49,6 +53,8 @@ def ask_teachers(paths: Sequence[Path], split: Split, class_names: list[str], de
         ready = prepare_for_inference(network, device, choose_precision("auto", device, network), spec)
         parts = list(zip(split.pictures.split(PART), answers.split(PART)))
         for pictures, sums in tqdm(parts, desc=f"asking {path.name}", leave=False, disable=None):
+            if stop_asked():
+                return None
             grey = to_grey_squares(pictures.numpy(), spec["resize"])
             sums += average_views(predict_logits(ready, grey, spec), temperature)
     return answers / len(paths)
