@@ -42,6 +42,7 @@ from models.command_line import (
     IN_PART,
     add_detector_arguments,
     add_model_arguments,
+    leave,
     load_classifier,
     load_detector,
     new_parser,
@@ -231,4 +232,4 @@ def _printable(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -38,7 +38,17 @@ from models.checkpoint import (
     read_weights_file,
     save_atomically,
 )
-from models.command_line import DONE, IN_PART, PRECISIONS, new_parser, not_negative, positive, script, tell_precision
+from models.command_line import (
+    DONE,
+    IN_PART,
+    PRECISIONS,
+    leave,
+    new_parser,
+    not_negative,
+    positive,
+    script,
+    tell_precision,
+)
 from models.device import choose_device, choose_precision, keep_freed_memory
 from models.errors import UserError
 from models.export import ExportError, export_onnx
@@ -386,4 +396,4 @@ def _describe(device: torch.device, workers: Workers) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -63,9 +63,11 @@ def script(main: Callable[..., int]) -> Callable[..., int]:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process with a code, without unloading torch's libraries.
+    """Ends the process with a code, without taking down Python and unloading torch's libraries.
 
-    Their destructors touch memory that was never needed before: leaving them out lowers the peak by 110 to 130 MB.
+    The threads of gloo, through which processes on CPUs talk, live on after `destroy_process_group`. One that lets go
+    of a tensor while Python is taken down aborts the process, with all its work done. The libraries' destructors touch
+    memory that was never needed before: leaving them out lowers the peak by 110 to 130 MB.
     """
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

@@ -32,6 +32,7 @@ from models.batch.records import OK, UNREADABLE, Record
 from models.batch.sources import find_sources
 from models.batch.tables import write_table
 from models.batch.worker import Job
+from models.command_line import leave
 from models.expressions import CLASS_NAMES
 from models.faces import Detection
 
@@ -68,7 +69,7 @@ def run() -> None:
     """The script with the stand-in, slow enough to be stopped."""
     StandIn.seconds_a_face = 0.03
     demo_image_batch.load_classifier = lambda arguments: StandIn()
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))
 
 
 def start(*arguments) -> subprocess.Popen:
