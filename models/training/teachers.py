@@ -32,7 +32,7 @@ def ask_teachers(
     Args:
         paths: Checkpoints, of any input size, that know the same classes.
         split: The training pictures.
-        stop_asked: Whether to stop; looked at every 256 pictures.
+        stop_asked: Whether to stop; looked at every `PART` pictures.
 
     Returns:
         float32 `[N, C]` on the CPU, each row sums to 1; None if stopped.
