@@ -1,18 +1,23 @@
 # make demo   label the pictures in input/ with the shipped weights
 # make test   run the tests
 # make check  lint and types
+# make test-opencv5  the tests of finding faces, with OpenCV 5 in the place of OpenCV 4
 # Each sets up .venv when requirements.txt has changed; a second run installs nothing.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check test-opencv5 clean
 
 demo: .venv/.installed
 	$(BIN)/python demo_image_batch.py input
 
 test: .venv/.installed-test
 	$(BIN)/python -m pytest
+
+test-opencv5: .venv/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target .venv/opencv5 "opencv-python>=5"
+	PYTHONPATH=.venv/opencv5 $(BIN)/python -m pytest tests/test_faces.py tests/test_rpn.py tests/test_pictures.py tests/test_demo_image.py
 
 check: .venv/.installed-test
 	$(BIN)/python -m ruff check .

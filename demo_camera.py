@@ -15,8 +15,6 @@ nothing to see.
 
 import argparse
 import sys
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,9 +66,10 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     is_live = arguments.window or not source.is_film
     if is_live:
         leave_a_core_for_the_display()
+    detector = load_video_detector(arguments, source.size, is_live)
     classifier = load_classifier(arguments)
     tell_precision(classifier.device, classifier.precision)
-    analyzer = Analyzer(classifier, load_video_detector(arguments, source.size, is_live))
+    analyzer = Analyzer(classifier, detector)
     with_lines = not arguments.window
     session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines, arguments.emoji)
     with session, session.stopped_by_signals():
@@ -88,23 +87,18 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
 def load_video_detector(arguments: argparse.Namespace, size: tuple[int, int], is_live: bool) -> "FaceDetector":
     """The face detector that the flags ask for; where they leave it open, one for moving pictures of this size.
 
-    These stand upright. Live, faces count from a tenth of the picture's height, as those who stand at a camera have:
-    smaller ones take most of the time. And where one detector sees nothing, the next frame is there sooner than the
-    next detector's answer.
+    These stand upright. Live, faces count from a sixteenth of the picture's height, as those have who are at a few
+    metres: smaller ones take most of the time.
     """
-    from models.faces import DetectorError, make_detector
+    from models.faces import make_detector
 
-    make = partial(
-        make_detector,
-        model_path=arguments.detector_model,
-        min_face=arguments.min_face or (max(24, min(size) // 10) if is_live else None),
+    return make_detector(
+        arguments.detector,
+        arguments.detector_model,
+        min_face=arguments.min_face or (max(24, min(size) // 16) if is_live else None),
         max_faces=arguments.max_faces,
         any_turn=False,
     )
-    if is_live and arguments.detector == "auto":
-        with suppress(DetectorError):
-            return make("mtcnn")
-    return make(arguments.detector)
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -13,6 +13,7 @@ Exit code: 0 each picture has a face; 1 one has none or cannot be read; 2 wrong 
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +148,11 @@ def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: s
         words = answer_in_words(face, classifier.class_names)
         say(f"  face {number}: {words}  (at {x}, {y}, {width}×{height} pixels)")
     if not faces:
-        say("  no face found: try another --detector, or --whole-image if the picture is a face crop already")
+        smallest = math.ceil(detector.smallest_face(picture))
+        half = max(12, min(smallest, *picture.shape[:2]) // 2)
+        smaller = f"--min-face {half} looks for smaller ones, " if half < smallest else ""
+        say(f"  no face of {smallest} pixels or more found: {smaller}another --detector may see")
+        say("  what this one does not, and --whole-image takes the picture as a face crop")
 
     result = arguments.output / f"{path.stem}-result.jpg"
     if str(result) in written:  # of two pictures that differ in their extension alone

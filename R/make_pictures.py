@@ -2,9 +2,9 @@
 
     python -m R.make_pictures
 
-report.json and metrics.csv are of the run that trained the shipped weights, ladder.csv is what
-`python -m tests.benchmarks.ladder` measured; all else is made from what is here. The
-report's page is photographed by Chromium, and stays as it is where there is none.
+report.json and metrics.csv are of the run that trained the shipped weights, rpn_training.csv of the one that trained
+the network that finds faces, ladder.csv is what `python -m tests.benchmarks.ladder` measured; all else is made from
+what is here. The report's page is photographed by Chromium, and stays as it is where there is none.
 """
 
 import csv
@@ -61,13 +61,14 @@ def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
 
 
 def make_training_plots() -> None:
-    """The network, how the shipped weights were trained, what they confuse on val, and what each step is worth."""
+    """The networks: how the shipped weights were trained, what they confuse on val, and what each step is worth."""
     size = load_checkpoint(SHIPPED_CHECKPOINT)["input"]["size"]
     drawing.plot_network(VGG16(), size, CLASS_NAMES, HERE / "VGG-NET.png")
     drawing.plot_confusion_matrix(json.loads((HERE / "report.json").read_text()), HERE / "confusion_matrix.png")
     for name, plot, picture in (
         ("metrics.csv", drawing.plot_curves, "curves.png"),
         ("ladder.csv", drawing.plot_ladder, "ladder.png"),
+        ("rpn_training.csv", drawing.plot_face_training, "rpn_training.png"),
     ):
         with (HERE / name).open(newline="") as file:
             plot(list(csv.DictReader(file)), HERE / picture)

@@ -241,6 +241,28 @@ def plot_curves(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
+def plot_face_training(rows: list[dict[str, Any]], path: Path) -> None:
+    """What the network that finds faces learned, from the rows of its log.csv, as a PNG."""
+    figure, (found, mistaken) = _new_figure(1, 2, width=10, height=4)
+    steps = [int(row["step"]) for row in rows]
+    for name, colour in zip(
+        (name for name in rows[0] if name.startswith("found")), ("#000000", "#0072B2", "#009E73", "#D55E00", "#CC79A7")
+    ):
+        shares = [100 * float(row[name]) for row in rows]
+        found.plot(steps, shares, color=colour, label=name.removeprefix("found "), marker="o", markersize=3)
+    found.set_ylim(bottom=80)
+    found.legend(title="leaning by", frameon=False)
+    found.set_title("held-out portraits found, %")
+    shares = [100 * int(seen) / int(of) for seen, of in (row["backgrounds"].split("/") for row in rows)]
+    mistaken.plot(steps, shares, color="#D55E00", marker="o", markersize=3)
+    mistaken.set_ylim(bottom=0)
+    mistaken.set_title("held-out backgrounds in which a face is seen, %")
+    for axis in (found, mistaken):
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    figure.savefig(path)
+
+
 def plot_confusion_matrix(report: dict[str, Any], path: Path) -> None:
     """The confusion matrix of a report, each row in percent of its true class, as a PNG."""
     names = list(report["per_class"])

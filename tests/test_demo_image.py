@@ -48,7 +48,10 @@ def test_json_is_one_list_with_all_probabilities(tmp_path, capsys):
 def test_no_face_is_said_and_not_guessed(tmp_path, capsys):
     assert demo_image.main(["5.jpg", "--output", str(tmp_path)]) == 1
     said = capsys.readouterr().out
-    assert "no face found" in said and "--whole-image" in said and "face 1" not in said
+    assert "no face of 24 pixels or more found: --min-face 12 looks" in said and "--whole-image" in said
+    assert "face 1:" not in said
+    assert demo_image.main(["5.jpg", "--min-face", "12", "--output", str(tmp_path)]) == 1
+    assert "no face of 12 pixels or more found: another --detector" in capsys.readouterr().out
     assert (tmp_path / "5-result.jpg").exists()
 
 

@@ -26,7 +26,7 @@ ADDED = {
     "train.py --data ck": "--folds 2 --init scratch --input-size 32 --epochs 1 --device cpu",
 }
 # Run by hand: they install, run all tests, or take minutes.
-NOT_RUN = ("-m venv", "-m pip", "-m pytest", "-m R.make_pictures", "-m tests.benchmarks")
+NOT_RUN = ("-m venv", "-m pip", "-m pytest", "-m R.make_pictures", "-m tests.benchmarks", "-m models.faces.training")
 
 
 @pytest.fixture(scope="module")

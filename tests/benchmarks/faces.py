@@ -59,7 +59,8 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(arguments.threads)
     try:
-        detectors = {name: make_detector(name, arguments.detector_model) for name in arguments.detectors}
+        models = {"yunet": arguments.detector_model}
+        detectors = {name: make_detector(name, models.get(name)) for name in arguments.detectors}
         classifier = ExpressionClassifier.load()
     except UserError as error:
         parser.error(str(error))
