@@ -18,20 +18,21 @@ SMALLEST_FACE = 24  # pixels: below, no expression can be read
 SMALLEST_SHARE, SEARCHED_FACE = 0.045, 48
 MOST_PIXELS, SMALLEST_SEARCHED = 4e6, 12  # searched at most, whatever smallest face was asked for
 AUTO = "rpn"
-WITH_MODEL = ("rpn", "yunet")  # finders that can be given another model's path
 
 
 class Finder(Protocol):
-    """One way of finding faces: the class `Finder` of a file in `finders/`, made with the path of a model or None.
+    """One way of finding faces: the class `Finder` of a file in `finders/`.
 
     Attributes:
         name, framing: As `detector` and `framing` of `Detection`.
+        takes_model: Whether it is made with the path of a model, or None; else it is made with nothing.
         sees_all: Whether it finds faces in pictures of any size, turned any way. One that does not is shown the
             picture shrunk, and turned by quarter turns unless it is sure.
     """
 
     name: str
     framing: float
+    takes_model: bool
     sees_all: bool
 
     def find(self, picture: np.ndarray, min_face: float) -> list[Detection]:
@@ -75,11 +76,11 @@ def make_detector(
     known = finder_names()
     if name not in ("auto", *known):
         raise DetectorError(f"there is no detector {name!r}: choose {', '.join(['auto', *known[:-1]])} or {known[-1]}")
-    name = AUTO if name == "auto" else name
-    if model_path is not None and name not in WITH_MODEL:
+    kind = importlib.import_module(f"models.faces.finders.{AUTO if name == 'auto' else name}").Finder
+    if model_path is not None and not kind.takes_model:
         raise DetectorError(f"the detector {name} takes no model: leave --detector-model out")
-    module = importlib.import_module(f"models.faces.finders.{name}")
-    return FaceDetector(module.Finder(model_path), min_face, max_faces, any_turn)
+    finder = kind(model_path) if kind.takes_model else kind()
+    return FaceDetector(finder, min_face, max_faces, any_turn)
 
 
 def finder_names() -> list[str]:

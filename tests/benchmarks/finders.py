@@ -19,17 +19,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from models.errors import UserError
 from models.faces import frame_box, make_detector
+from models.faces.training.material import HELD_OUT, read_portrait
+from models.faces.training.scenes import Portrait, leaning
 from models.pictures import PictureError, find_pictures, read_picture
 from tests.benchmarks.faces import background, spoil
 
-HELD_OUT = 13  # each 13th portrait, as in training
 SIDE = 350
 SIZES = (16, 24, 32, 48, 100, 200, 400)
 GROUPS = {"130 faces in 12 megapixels": (3000, 4000, 10, 13, (88, 137)), "126 in 24": (4000, 6000, 9, 14, (106, 168))}
@@ -38,6 +38,8 @@ ASK = """
 import json, sys, time
 import cv2, numpy as np
 from models.faces import frame_box, make_detector
+from models.faces.training.material import HELD_OUT, read_portrait
+from models.faces.training.scenes import Portrait, leaning
 cv2.setNumThreads(1)
 detector = make_detector(sys.argv[1], min_face=float(sys.argv[3]) or None)
 answers = []
@@ -51,15 +53,6 @@ print(json.dumps(answers))
 """
 
 Answer = tuple[list[tuple[float, float, float]], float]  # frames as x, y and side; seconds
-
-
-@dataclass(frozen=True, eq=False)
-class Portrait:
-    """A picture of a face, RGB uint8, and the face's middle and side in it."""
-
-    picture: np.ndarray
-    middle: np.ndarray
-    side: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,23 +94,17 @@ def main() -> None:
     print(json.dumps(results))
 
 
-def read_portrait(label: dict[str, Any]) -> Portrait:
-    x, y, width, height = label["box"]
-    middle = np.array([x + width / 2, y + height / 2])
-    return Portrait(read_picture(label["path"]), middle, float(np.sqrt(width * height)))
-
-
 def make_rows(portraits: list[Portrait], empty: Path | None) -> Iterator[Row]:
     """The conditions, one after the other: a group is made when it is looked at."""
     for angle in (0, 20, 40, 90):
-        yield row_of(f"turned by {angle}°", [turned(portrait, angle) for portrait in portraits])
+        yield row_of(f"turned by {angle}°", [leaning_face(portrait, angle) for portrait in portraits])
     for size in SIZES:
         chance = np.random.default_rng(size)
         pasted = [on_background(portrait, size, chance) for portrait in portraits]
         yield row_of(f"{size} pixels", pasted, 0.8 * size if size < 30 else 0)
     for kind in ("noise", "blur", "dark"):
         chance = np.random.default_rng(1)
-        spoiled = [(spoil(picture.astype(float), kind, chance), face) for picture, face in map(turned, portraits)]
+        spoiled = [(spoil(picture.astype(float), kind, chance), face) for picture, face in map(leaning_face, portraits)]
         yield row_of(kind, spoiled)
     for name, shape in GROUPS.items():
         picture, faces = group(portraits, *shape)
@@ -136,14 +123,10 @@ def row_of(name: str, shown: list[tuple[np.ndarray, tuple[float, float, float]]]
     return Row(name, [picture for picture, _ in shown], [[face] for _, face in shown], min_face)
 
 
-def turned(portrait: Portrait, angle: float = 0) -> tuple[np.ndarray, tuple[float, float, float]]:
+def leaning_face(portrait: Portrait, angle: float = 0) -> tuple[np.ndarray, tuple[float, float, float]]:
     """The portrait at 350 pixels, turned about its middle."""
-    height, width = portrait.picture.shape[:2]
-    scale = SIDE / max(height, width)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
-    matrix[:, 2] += (SIDE - np.array([width, height])) / 2
-    x, y = matrix @ (*portrait.middle, 1)
-    return cv2.warpAffine(portrait.picture, matrix, (SIDE, SIDE)), (x, y, portrait.side * scale)
+    picture, (x, y), size = leaning(portrait, angle, SIDE)
+    return picture, (x, y, size)
 
 
 def on_background(
@@ -151,12 +134,17 @@ def on_background(
 ) -> tuple[np.ndarray, tuple[float, float, float]]:
     """The portrait with its face at this size, somewhere in 640x640 without a face."""
     picture = background(640, chance).round().astype(np.uint8)
-    small = cv2.resize(portrait.picture, None, fx=size / portrait.side, fy=size / portrait.side, interpolation=3)
-    small = small[:640, :640]
+    small = with_face_of(portrait, size)[:640, :640]
     left, top = (int(chance.integers(0, 641 - length)) for length in small.shape[1::-1])
     picture[top : top + small.shape[0], left : left + small.shape[1]] = small
-    x, y = portrait.middle * size / portrait.side + (left, top)
+    x, y = portrait.centre * size / portrait.size + (left, top)
     return picture, (x, y, size)
+
+
+def with_face_of(portrait: Portrait, size: float) -> np.ndarray:
+    """The portrait enlarged or shrunk until its face has this size."""
+    scale = size / portrait.size
+    return cv2.resize(portrait.levels[0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
 def group(
@@ -168,11 +156,11 @@ def group(
     faces = []
     for number in range(rows * columns):
         portrait, size = portraits[number % len(portraits)], chance.uniform(*sizes)
-        small = cv2.resize(portrait.picture, None, fx=size / portrait.side, fy=size / portrait.side, interpolation=3)
+        small = with_face_of(portrait, size)
         left = int((number % columns + 0.5) * width / columns - small.shape[1] / 2 + chance.normal(0, 15))
         top = int((number // columns + 0.5) * height / rows - small.shape[0] / 2 + chance.normal(0, 15))
         picture[top : top + small.shape[0], left : left + small.shape[1]] = small
-        x, y = portrait.middle * size / portrait.side + (left, top)
+        x, y = portrait.centre * size / portrait.size + (left, top)
         faces.append((x, y, size))
     return picture, faces
 

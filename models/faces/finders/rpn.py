@@ -47,7 +47,7 @@ class Finder:
     the landmarks of a leaning face are.
     """
 
-    name, framing, sees_all = "rpn", 1.07, True
+    name, framing, takes_model, sees_all = "rpn", 1.07, True, True
 
     def __init__(self, model_path: str | os.PathLike | None = None):
         path = Path(model_path or NETWORK)

@@ -12,7 +12,7 @@ from models.faces.detection import Detection, DetectorError
 class Finder:
     """YuNet (Wu et al., 2023), with a model of the person's own."""
 
-    name, framing, sees_all = "yunet", 1.03, False
+    name, framing, takes_model, sees_all = "yunet", 1.03, True, False
     MIN_SCORE, MIN_SCORE_TURNED, SURE_SCORE = 0.7, 0.8, 0.92
     SAME_FACE = 0.3
     PUBLISHED = "https://github.com/opencv/opencv_zoo/tree/main/models/face_detection_yunet"

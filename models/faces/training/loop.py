@@ -23,9 +23,9 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from models.checkpoint import read_weights_file, save_atomically
 from models.faces.finders.rpn import INPUT_MEAN, INPUT_SCALE, MIN_SCORE, Faces, decode, padded
-from models.faces.training.material import Material
+from models.faces.training.material import Material, at_most, write_whole
 from models.faces.training.network import ProposalNetwork, export_onnx
-from models.faces.training.scenes import Hard, Portrait, SceneMaker, targets
+from models.faces.training.scenes import Hard, SceneMaker, leaning, targets
 
 # Height, width and how many at once: each batch has about as many pixels. Large scenes are rarer: they are for faces
 # that are large in a large picture.
@@ -88,9 +88,7 @@ def train(material: Material, settings: Settings, output: Path, device: torch.de
         row = run.round()
         run.mine_if_due()
         save_atomically(last, run.state())
-        exported = output / "rpn_faces.part"
-        exported.write_bytes(export_onnx(run.averaged))
-        os.replace(exported, output / "rpn_faces.onnx")
+        write_whole(output / "rpn_faces.onnx", export_onnx(run.averaged))
         _append(output / "log.csv", row)
         print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
 
@@ -138,13 +136,13 @@ class Run:
         maker = SceneMaker(self._material.portraits, self._material.backgrounds, self._hard)
         batches = Batches(maker, self._settings.seed, self.step, end)
         workers = max(1, (os.cpu_count() or 1) // 2 if self._device.type == "cpu" else (os.cpu_count() or 2) - 1)
-        losses, seen = [], 0
+        of_steps, seen = [], 0
         self._network.train()
         for batch in DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4):
-            losses.append(self._step([part.to(self._device, non_blocking=True) for part in batch]))
+            of_steps.append(self._step([part.to(self._device, non_blocking=True) for part in batch]))
             seen += len(batch[0])
             self.step += 1
-        means = torch.stack(losses).mean(0).tolist()
+        means = torch.stack(of_steps).mean(0).tolist()
         seconds = time.monotonic() - start
         row: dict[str, Any] = {"step": self.step, "minutes": round(seconds / 60, 1), "scenes/s": round(seen / seconds)}
         row |= {name: round(mean, 4) for name, mean in zip(("heat", "size", "points"), means)}
@@ -198,7 +196,7 @@ class Run:
                 found += is_found
                 extra += len(distance) - is_found
             row[f"found {angle}°"] = f"{found / len(portraits):.3f}"
-        empty = [_at_most(picture, 640) for picture in self._material.held_out_backgrounds[:200]]
+        empty = [at_most(picture, 640) for picture in self._material.held_out_backgrounds[:200]]
         finds = [len(self.find(picture).scores) for picture in empty]
         return row | {"too many": extra, "backgrounds": f"{sum(map(bool, finds))}/{len(empty)}"}
 
@@ -211,7 +209,7 @@ class Run:
         pictures, hard = self._material.backgrounds, []
         for index in chance.permutation(len(pictures))[:1500].tolist():
             side = int(chance.choice([320, 480, 640]))
-            shown = _at_most(pictures[index], side)
+            shown = at_most(pictures[index], side)
             scale = shown.shape[1] / pictures[index].shape[1]
             points, sizes, _ = self.find(shown, lowest=0.15)
             for middle, size in zip(points[:5, 0] / scale, sizes[:5] / scale):
@@ -241,24 +239,6 @@ def losses(
     distance = (outputs[:, 1:] - values).abs() * value_weight[:, None]
     total = value_weight.sum().clamp(min=1)
     return heat_loss, distance[:, 0].sum() / total, distance[:, 1:].sum() / (12 * total)
-
-
-def leaning(portrait: Portrait, angle: float, side: int = 175) -> tuple[np.ndarray, tuple[float, float], float]:
-    """A portrait turned about its middle, `[side, side, 3]`; the face's middle and size in it."""
-    picture = portrait.levels[0]
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
-    matrix[0, 2] += (side - width) / 2
-    matrix[1, 2] += (side - height) / 2
-    turned = cv2.warpAffine(picture, matrix, (side, side))
-    x, y = matrix @ (*portrait.centre, 1)
-    return turned, (float(x), float(y)), portrait.size * scale
-
-
-def _at_most(picture: np.ndarray, side: int) -> np.ndarray:
-    scale = min(1.0, side / max(picture.shape[:2]))
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def prepare(portraits: Path, backgrounds: Path, centerface: Path, yunet: Path, o
         _for_each(lambda source: _clear_background(source[0], source[1], looks, cleared_folder), sources, "backgrounds")
         done.touch()
     try:
-        faces = _for_each(_read_portrait, json.loads(faces_file.read_text(encoding="utf-8")), "portraits, reading")
+        faces = _for_each(read_portrait, json.loads(faces_file.read_text(encoding="utf-8")), "portraits, reading")
         empty = _for_each(read_picture, find_pictures(cleared_folder), "backgrounds, reading")
     except PictureError as error:
         raise UserError(f"a picture that was looked at before {error}: delete {output} to begin anew") from error
@@ -121,7 +121,8 @@ def _label_portrait(path: Path, looks: _Looks) -> dict[str, Any] | None:
     return {"path": str(path.absolute()), "box": found[0].box, "landmarks": found[0].landmarks.tolist()}
 
 
-def _read_portrait(label: dict[str, Any]) -> Portrait:
+def read_portrait(label: dict[str, Any]) -> Portrait:
+    """A portrait and its face, from an entry of portraits.json."""
     return make_portrait(read_picture(label["path"]), label["box"], np.array(label["landmarks"], np.float32))
 
 
@@ -134,11 +135,16 @@ def _clear_background(number: int, path: Path, looks: _Looks, folder: Path) -> N
         picture = read_picture(path)
     except PictureError:
         return
-    scale = min(1.0, LARGEST_BACKGROUND / max(picture.shape[:2]))
-    size = [max(1, round(length * scale)) for length in picture.shape[1::-1]]
-    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    if min(size) >= SMALLEST_BACKGROUND and not _shows_a_face(picture, looks()):
+    picture = at_most(picture, LARGEST_BACKGROUND)
+    if min(picture.shape[:2]) >= SMALLEST_BACKGROUND and not _shows_a_face(picture, looks()):
         write_picture(target, picture)
+
+
+def at_most(picture: np.ndarray, side: int) -> np.ndarray:
+    """The picture, shrunk so that its longer side has at most so many pixels."""
+    scale = min(1.0, side / max(picture.shape[:2]))
+    size = [max(1, round(length * scale)) for length in picture.shape[1::-1]]
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
 def _shows_a_face(picture: np.ndarray, looks: list[Look]) -> bool:
@@ -149,6 +155,11 @@ def _shows_a_face(picture: np.ndarray, looks: list[Look]) -> bool:
 
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(content).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all."""
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.write_bytes(content)
     os.replace(temporary, path)

@@ -1,7 +1,7 @@
 """Scenes of 1 to 200 faces, made from portraits and pictures without a face: what the proposal network is trained on.
 
     maker = SceneMaker(portraits, backgrounds)
-    scene = maker.make(192, 192, np.random.default_rng(0))      # scene.picture, scene.faces, scene.unsure
+    scene = maker.make(192, 192, np.random.default_rng(0))      # scene.picture, scene.faces
     heat, heat_weight, values, value_weight = targets(scene)
 
 A portrait shows one face that fills it. Real pictures show many, small, leaning, at the edge, half covered, blurred,
@@ -40,12 +40,25 @@ class Portrait:
 
 
 def make_portrait(picture: np.ndarray, box: Sequence[float], landmarks: np.ndarray) -> Portrait:
-    """A portrait from a RGB picture and its face: x, y, width, height, and five landmarks."""
+    """A portrait from an RGB picture and its face: x, y, width, height, and five landmarks."""
     levels = [picture]
     while min(levels[-1].shape[:2]) > 24:
         levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     x, y, width, height = box
     return Portrait(levels, np.array([x + width / 2, y + height / 2]), float(np.sqrt(width * height)), landmarks)
+
+
+def leaning(portrait: Portrait, angle: float, side: int = 175) -> tuple[np.ndarray, tuple[float, float], float]:
+    """A portrait turned about its middle, `[side, side, 3]`; the face's middle and size in it."""
+    picture = portrait.levels[0]
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    matrix[0, 2] += (side - width) / 2
+    matrix[1, 2] += (side - height) / 2
+    turned = cv2.warpAffine(picture, matrix, (side, side))
+    x, y = matrix @ (*portrait.centre, 1)
+    return turned, (float(x), float(y)), portrait.size * scale
 
 
 @dataclass(eq=False)
@@ -180,9 +193,9 @@ class SceneMaker:
         picture = colour(portrait.levels[level], chance)
         height, width = picture.shape[:2]
         mirror = -1 if chance.random() < 0.5 else 1
-        radians = np.deg2rad(angle)
-        turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]]) * scale
-        matrix = turn @ np.diag([mirror, 1])  # portrait pixels to scene pixels, about the face's middle
+        matrix = (
+            turning(angle) * scale @ np.diag([mirror, 1])
+        )  # portrait pixels to scene pixels, about the face's middle
         squeeze = 1 + chance.uniform(-0.08, 0.08)
         matrix = matrix @ np.diag([squeeze, 1 / squeeze])
 
@@ -279,8 +292,7 @@ class SceneMaker:
         portrait = self._portraits[int(chance.integers(len(self._portraits)))]
         scale = chance.uniform(2.2, 5) * max(height, width) / portrait.size
         around = chance.uniform(-0.55, 0.55, 2) * portrait.size + portrait.centre
-        radians = np.deg2rad(any_angle(chance))
-        turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]]) * scale
+        turn = turning(any_angle(chance)) * scale
         matrix = np.column_stack([turn, np.array([width, height]) / 2 - turn @ around])
         return cv2.warpAffine(
             colour(portrait.levels[0], chance), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
@@ -325,6 +337,12 @@ def any_angle(chance: np.random.Generator) -> float:
     if kind < 0.45:
         return float(chance.normal(0, 9))
     return float(chance.uniform(-65, 65) if kind < 0.83 else chance.uniform(-180, 180))
+
+
+def turning(angle: float) -> np.ndarray:
+    """The matrix that turns by an angle in degrees, clockwise in a picture."""
+    radians = np.deg2rad(angle)
+    return np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
 
 
 def colour(picture: np.ndarray, chance: np.random.Generator) -> np.ndarray:
