@@ -193,9 +193,8 @@ class SceneMaker:
         picture = colour(portrait.levels[level], chance)
         height, width = picture.shape[:2]
         mirror = -1 if chance.random() < 0.5 else 1
-        matrix = (
-            turning(angle) * scale @ np.diag([mirror, 1])
-        )  # portrait pixels to scene pixels, about the face's middle
+        # Portrait pixels to scene pixels, about the face's middle.
+        matrix = turning(angle) * scale @ np.diag([mirror, 1])
         squeeze = 1 + chance.uniform(-0.08, 0.08)
         matrix = matrix @ np.diag([squeeze, 1 / squeeze])
 
