@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Train VGG16 on the seven expressions; or evaluate or export a checkpoint.
+"""Train a network on the seven expressions; or evaluate or export a checkpoint.
 
     python train.py                                     # data/ → output/train/<time>/, on a GPU if there is one
     python train.py --input-size 96 --epochs 10         # what a CPU does in some hours
+    python train.py --arch resnet18                     # another of torchvision's networks in VGG16's place
     python train.py --resume                            # go on with the run that was stopped last
     python train.py --evaluate --split val --tta flip   # the shipped weights on data/val
     python train.py --data ck --folds 10                # cross-validation by person on a folder of class folders
@@ -25,12 +26,14 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from models.architectures import OWN, check_input_size
 from models.checkpoint import (
     SHIPPED_CHECKPOINT,
     build_network,
@@ -49,7 +52,7 @@ from models.command_line import (
     script,
     tell_precision,
 )
-from models.device import choose_device, choose_precision, keep_freed_memory
+from models.device import choose_device, choose_precision, make_ready_to_train
 from models.errors import UserError
 from models.export import ExportError, export_onnx
 from models.training.augmentation import Augmentation
@@ -64,8 +67,8 @@ from models.training.dataset import (
     load_split,
 )
 from models.training.folds import PERSON_PATTERN, cross_validate, plan_folds
-from models.training.loop import Recipe, Trainer
-from models.training.metrics import format_report
+from models.training.loop import COMPILE_MODES, Recipe, Trainer
+from models.training.metrics import cross_fitted_calibration_error, format_report
 from models.training.run import Run, StopSignal, make_report, report_best, train_epochs
 from models.training.start import start_network
 from models.training.teachers import ask_teachers
@@ -74,15 +77,16 @@ from models.training.workers import Workers, join_workers
 from models.vgg16 import HEADS, prepare_for_inference
 from models.views import TTA_MODES, average_views, make_input_spec, predict_logits
 
-AUGMENTATION_FLAGS = ("rotation", "scale", "shift", "brightness", "erasing")
+AUGMENTATION_FLAGS = ("rotation", "scale", "shift", "brightness", "corruption", "erasing")
 RECIPE_FLAGS = (
     "epochs", "batch_size", "lr", "warmup_epochs", "momentum", "weight_decay", "label_smoothing", "mixup",
     "votes_weight", "teachers_weight", "ema_decay", "freeze_blocks", "seed",
 )  # fmt: skip
 # What --resume may change of a run; all else stands in its config.json.
-RESUME_MAY_CHANGE = ("resume", "device", "max_minutes")
+RESUME_MAY_CHANGE = ("resume", "device", "compile", "max_minutes")
 RUNS = Path("output/train")
 EXPORT_CHECKED_ON = 256  # pictures
+FIT_SHARE = 0.85  # of --fit-minutes for the steps; the rest is for val, for saving, and for what slows down
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -115,20 +119,33 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
     model = parser.add_argument_group("model")
     model.add_argument(
-        "--init", default="imagenet", help="start weights: imagenet (downloaded), scratch, or a checkpoint's path"
+        "--arch", default=OWN, metavar="NAME",
+        help="vgg16, with BatchNorm, or another of torchvision's classifiers: resnet18, mobilenet_v2, densenet121, "
+        "efficientnet_b0, convnext_tiny and more",
+    )  # fmt: skip
+    model.add_argument(
+        "--init",
+        default="imagenet",
+        help="start weights: imagenet (downloaded), scratch, or the path of a checkpoint or of torchvision's weights",
     )
     model.add_argument(
-        "--head", choices=HEADS, default="gap", help="gap: light, any input size; fc: the classic 4096-4096"
-    )
+        "--head", choices=HEADS, default="gap",
+        help="of vgg16: gap is light and takes any input size, fc is the classic 4096-4096",
+    )  # fmt: skip
     # VGG16's own input. Small inputs train many times as fast: the cost goes with the square.
     model.add_argument("--input-size", type=_size, default=224, metavar="PIXELS", help="side of the crops, 32 or more")
     model.add_argument("--dropout", type=_share, default=0.5, help="dropout in the head")
     model.add_argument(
-        "--freeze-blocks", type=int, choices=range(6), default=0, help="keep the first N of five blocks as they start"
-    )
+        "--freeze-blocks", type=int, choices=range(6), default=0,
+        help="keep the first N of vgg16's five blocks as they start",
+    )  # fmt: skip
 
     optimisation = parser.add_argument_group("optimisation (SGD with Nesterov momentum, cosine schedule)")
-    optimisation.add_argument("--epochs", type=positive(int), default=40)
+    optimisation.add_argument("--epochs", type=positive(int), default=40, help="of which the best on val is kept")
+    optimisation.add_argument(
+        "--fit-minutes", type=positive(float), metavar="M",
+        help="train for fewer epochs where --epochs would take longer than M minutes here, by a measurement of seconds",
+    )  # fmt: skip
     optimisation.add_argument("--batch-size", type=positive(int), default=64, help="pictures a step and process")
     optimisation.add_argument("--lr", type=positive(float), default=0.01, help="peak learning rate")
     optimisation.add_argument("--warmup-epochs", type=not_negative, default=0.5, help="epochs of linear warm-up")
@@ -156,6 +173,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--brightness", type=_share, default=defaults.brightness, help="largest change of brightness and contrast"
     )
     augmentation.add_argument(
+        "--corruption", type=_share, default=defaults.corruption, metavar="SHARE",
+        help="share of the pictures to spoil as cameras do: noise, blur, bad light, JPEG, something in front",
+    )  # fmt: skip
+    augmentation.add_argument(
         "--erasing", type=_share, default=defaults.erasing, help="probability of erasing a rectangle"
     )
     augmentation.add_argument(
@@ -166,6 +187,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     system = parser.add_argument_group("system")
     system.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     system.add_argument("--precision", choices=PRECISIONS, default="auto", help="int8 with --evaluate alone")
+    # What compiling costs, half a minute and more at the start, small networks and long runs on a GPU earn back.
+    system.add_argument(
+        "--compile", choices=COMPILE_MODES, default="off",
+        help="torch.compile the network: default fuses operations, reduce-overhead also replays them as CUDA graphs",
+    )  # fmt: skip
     system.add_argument("--seed", type=_seed, default=0)
     system.add_argument(
         "--max-minutes", type=positive(float), metavar="M", help="stop after M minutes; --resume goes on"
@@ -198,8 +224,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.folds and arguments.teachers:
         parser.error("--teachers may have been trained on the people that a fold tests: leave them out with --folds")
+    if arguments.folds and arguments.fit_minutes:
+        parser.error("--fit-minutes would give each fold its own number of epochs: name --epochs with --folds")
     if arguments.precision == "int8" and not arguments.evaluate:
         raise UserError("int8 is for --evaluate and the demos: train in --precision auto, fp32 or bf16")
+    if arguments.arch != OWN and (arguments.freeze_blocks or arguments.head != "gap"):
+        parser.error("--freeze-blocks and --head are vgg16's: leave them out with another --arch")
     if arguments.resume:
         _refuse_changes_on_resume(parser, arguments)
     return arguments
@@ -268,6 +298,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     logits = predict_logits(network, split.pictures, spec, arguments.tta)
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
     report["seconds"] = round(time.perf_counter() - started, 2)
+    if arguments.split == "val":  # on which the temperature was fitted
+        report["cross_fitted_calibration_error"] = cross_fitted_calibration_error(logits, split.targets)
     if arguments.split != "train":  # FER2013's splits share some pictures
         own = ~find_copies(arguments.data, arguments.split, split.names)
         if own.any() and not own.all():
@@ -303,23 +335,24 @@ def train(arguments: argparse.Namespace, workers: Workers, device: torch.device)
     if resumed:  # one begun by an older version lacks the newer flags
         config = resumed.config = {**config, **resumed.config}
     data, limit, test_side = Path(config["data"]), config["limit"], make_input_spec(config["input_size"])["resize"]
-    # What is missing in the data is said before a folder is made.
+    # What is missing is said before a folder is made.
+    check_input_size(config["arch"], config["input_size"])
     plan, class_names = None, []
     if config.get("folds"):
         plan = plan_folds(data, config["folds"], config["group_pattern"], config["seed"], limit)
     else:
         class_names = find_classes(data)
     run = resumed or Run.start(config, arguments.output, workers)
-    if device.type == "cpu":
-        keep_freed_memory()
+    make_ready_to_train(device)
+    fit = partial(_fit, workers=workers, device=device, stop=stop, compile_mode=arguments.compile)
     if plan:
-        fit = partial(_fit, class_names=plan.class_names, workers=workers, device=device, stop=stop)
+        fit = partial(fit, class_names=plan.class_names)
         return DONE if cross_validate(run, plan, fit, test_side, stop) else IN_PART
 
     train_split = load_split(data, "train", PICTURE_SIDE, limit, class_names)
     val_split = load_split(data, "val", test_side, limit, class_names)
     with stop:
-        trainer = _fit(run, train_split, val_split, class_names, workers, device, stop)
+        trainer = fit(run, train_split, val_split, class_names)
     if trainer is None:
         return IN_PART
     report_best(run, trainer, val_split)
@@ -328,7 +361,7 @@ def train(arguments: argparse.Namespace, workers: Workers, device: torch.device)
 
 def _fit(
     run: Run, train_split: Split, val_split: Split, class_names: list[str],
-    workers: Workers, device: torch.device, stop: StopSignal,
+    *, workers: Workers, device: torch.device, stop: StopSignal, compile_mode: str,
 ) -> Trainer | None:  # fmt: skip
     """Trains a run from where it stands to its last epoch; None if it was stopped before."""
     config, precision = run.config, choose_precision(run.config["precision"], device)
@@ -343,14 +376,14 @@ def _fit(
     torch.manual_seed(config["seed"])
     network = start_network(
         "scratch" if run.was_begun else config["init"],
-        head=config["head"], num_classes=len(class_names), dropout=config["dropout"],
+        arch=config["arch"], head=config["head"], num_classes=len(class_names), dropout=config["dropout"],
         pictures=train_split.pictures[:: len(train_split) // 512 + 1], input_spec=spec,
     )  # fmt: skip
     trainer = Trainer(
         network.to(device).to(memory_format=torch.channels_last), class_names, spec,
         Augmentation(config["input_size"], **{name: config[name] for name in AUGMENTATION_FLAGS}),
         Recipe(**{name: config[name] for name in RECIPE_FLAGS}, precision=precision),
-        workers, with_votes=bool(config["votes"]),
+        workers, with_votes=bool(config["votes"]), compile_mode=compile_mode,
     )  # fmt: skip
     if run.was_begun:
         trainer.load_state_dict(run.read_last())
@@ -360,12 +393,34 @@ def _fit(
             run.write_last(trainer)
             run.log_stop(stop.reason, "while the teachers were asked")
             return None
+    train_split = train_split.to(device)
+    if config["fit_minutes"] and not run.was_begun:
+        _fit_epochs(run, trainer, train_split)
     run.log(
-        f"{len(train_split)} train and {len(val_split)} val pictures; VGG16-BN, head {config['head']}, "
+        f"{len(train_split)} train and {len(val_split)} val pictures; {network.arch}, head {network.head}, "
         f"input {config['input_size']}, {precision} on {_describe(device, workers)}; "
-        f"epochs {trainer.progress.epoch + 1} to {config['epochs']}, into {run.folder}"
+        f"epochs {trainer.progress.epoch + 1} to {trainer.recipe.epochs}, into {run.folder}"
     )
-    return trainer if train_epochs(run, trainer, train_split.to(device), val_split, stop) else None
+    try:
+        return trainer if train_epochs(run, trainer, train_split, val_split, stop) else None
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the GPU's memory cannot hold a step of {config['batch_size']} pictures of {config['input_size']} pixels: "
+            "start again with a smaller --batch-size or --input-size"
+        ) from error
+
+
+def _fit_epochs(run: Run, trainer: Trainer, split: Split) -> None:
+    """Makes the epochs as few as --fit-minutes says, before the first one, and writes that into the settings."""
+    speed = trainer.workers.gather(trainer.measure_speed(split))[0]
+    fitting = max(1, int(FIT_SHARE * 60 * run.config["fit_minutes"] * speed / len(split)))
+    run.log(
+        f"{speed:.0f} pictures/s: {fitting} epochs fit into {run.config['fit_minutes']:g} minutes; "
+        f"training for {min(fitting, run.config['epochs'])}"
+    )
+    run.config["epochs"] = min(fitting, run.config["epochs"])
+    run.write_json("config.json", run.config)
+    trainer.recipe = replace(trainer.recipe, epochs=run.config["epochs"])
 
 
 def _teachers_answers(

@@ -8,8 +8,8 @@
 A checkpoint is a dict of tensors and plain Python values:
 
     format_version  1
-    arch            vgg16_bn or vgg16
-    head            gap or fc
+    arch            vgg16_bn or vgg16, or torchvision's name of another network (see architectures.py)
+    head            gap or fc, of another network linear
     class_names     list of str, in the order of the outputs
     input           size, resize (pixels), channels (3, grey replicated), mean, std (of values from 0 to 1)
     state_dict      weights, float16 or float32; BatchNorm statistics always float32
@@ -27,8 +27,9 @@ from typing import Any
 
 import torch
 
+from models.architectures import OWN_STORED, Network, TorchvisionNetwork, is_known
 from models.errors import UserError
-from models.vgg16 import HEADS, VGG16
+from models.vgg16 import VGG16
 
 FORMAT_VERSION = 1
 SHIPPED_CHECKPOINT = Path(__file__).parent / "weights" / "vgg16_fer2013.pt"
@@ -62,17 +63,17 @@ def save_atomically(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def make_checkpoint(
-    network: VGG16, class_names: list[str], input_spec: dict[str, Any], *, metrics: dict[str, Any],
+    network: Network, class_names: list[str], input_spec: dict[str, Any], *, metrics: dict[str, Any],
     config: dict[str, Any], epoch: int, temperature: float = 1.0, half: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """A checkpoint of `network` as it is now.
 
     Args:
-        half: Store the weights as float16, half the file. BatchNorm's vectors stay float32, since the variance
-            of a trunk that began as ImageNet's exceeds float16's range.
+        half: Store matrices and kernels as float16, half the file. All else stays as it is: the variance in a trunk
+            that began as ImageNet's exceeds float16's range, and ConvNeXt's scales begin below it.
     """
     weights = {
-        key: value.detach().cpu().to(torch.float16 if half and value.dim() > 1 else value.dtype).clone()
+        key: value.detach().cpu().to(torch.float16 if half and _is_kernel(value) else value.dtype).clone()
         for key, value in network.state_dict().items()
     }
     return {
@@ -87,6 +88,10 @@ def make_checkpoint(
         "config": config,
         "epoch": epoch,
     }
+
+
+def _is_kernel(value: torch.Tensor) -> bool:
+    return value.is_floating_point() and value.dim() in (2, 4)
 
 
 def read_weights_file(path: str | Path) -> dict[str, Any]:
@@ -125,12 +130,12 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has format {checkpoint['format_version']}, this version reads {FORMAT_VERSION}: update the project"
         )
-    if checkpoint["arch"] not in ("vgg16", "vgg16_bn") or checkpoint["head"] not in HEADS:
+    if not is_known(checkpoint["arch"], checkpoint["head"]):
         raise CheckpointError(f"{path} holds an unknown network: {checkpoint['arch']} with head {checkpoint['head']}")
     return checkpoint
 
 
-def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> VGG16:
+def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> Network:
     """The network that a checkpoint describes, float32, on the CPU, in evaluation mode.
 
     Args:
@@ -140,9 +145,14 @@ def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> VGG16:
     Raises:
         CheckpointError: The weights do not fit the network that the checkpoint names.
     """
-    # Memory for the parameters comes from the file: initialising them first would only cost time.
-    with torch.device("meta"):
-        network = VGG16(len(checkpoint["class_names"]), checkpoint["head"], batch_norm=checkpoint["arch"] == "vgg16_bn")
+    arch, head, count = checkpoint["arch"], checkpoint["head"], len(checkpoint["class_names"])
+    network: Network
+    if arch in OWN_STORED:
+        # Memory for the parameters comes from the file: initialising them first would only cost time.
+        with torch.device("meta"):
+            network = VGG16(count, head, batch_norm=arch == "vgg16_bn")
+    else:
+        network = TorchvisionNetwork(arch, count)
     weights = {key: value.float() if value.is_floating_point() and not as_stored else value
                for key, value in checkpoint["state_dict"].items()}  # fmt: skip
     try:

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.architectures import Network
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.device import choose_device, choose_precision
 from models.errors import UserError
 from models.explanation import Explanation, heat_maps
 from models.faces import box_within, face_crop, make_detector
-from models.vgg16 import VGG16, prepare_for_inference
+from models.vgg16 import prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
 
@@ -56,7 +57,7 @@ class ExpressionClassifier:
         device, precision: What it computes on and in.
     """
 
-    def __init__(self, network: VGG16, checkpoint: dict[str, Any], device: torch.device, precision: str, tta: str):
+    def __init__(self, network: Network, checkpoint: dict[str, Any], device: torch.device, precision: str, tta: str):
         self.class_names: list[str] = checkpoint["class_names"]
         self.device = device
         self.precision = precision
@@ -85,7 +86,7 @@ class ExpressionClassifier:
         Raises:
             CheckpointError: The file is not a checkpoint.
             DeviceError: The device or the precision is not to be had.
-            Int8Error: int8 is asked of a network without BatchNorm.
+            Int8Error: int8 is asked of another network than VGG16 with BatchNorm.
         """
         content = load_checkpoint(checkpoint or SHIPPED_CHECKPOINT)
         chosen = choose_device(device)

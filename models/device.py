@@ -20,7 +20,7 @@ from models.errors import UserError
 from models.int8 import Int8VGG16
 
 if TYPE_CHECKING:
-    from models.vgg16 import VGG16
+    from models.architectures import Network
 
 
 class DeviceError(UserError):
@@ -43,7 +43,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device, network: "VGG16 | None" = None) -> str:
+def choose_precision(name: str, device: torch.device, network: "Network | None" = None) -> str:
     """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
 
     One 96-pixel face takes 8 ms in int8, 15 in bfloat16 and 27 in float32; at 224 pixels 40, 70 and 140 (2 cores of a
@@ -92,6 +92,14 @@ def matrix_seconds(dtype: torch.dtype) -> float:
         return min(seconds)
     finally:
         torch.set_num_threads(threads)
+
+
+def make_ready_to_train(device: torch.device) -> None:
+    """Has a CPU keep its memory, and a GPU's library time its ways of computing, since crops are of one size."""
+    if device.type == "cpu":
+        keep_freed_memory()
+    else:
+        torch.backends.cudnn.benchmark = True
 
 
 def keep_freed_memory() -> None:

@@ -310,6 +310,33 @@ def plot_ladder(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
+def plot_robustness(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Val accuracy under each kind of spoiling, as a PNG: a line from the strongest to the faintest, a dot at the mean.
+
+    Args:
+        rows: One a checkpoint, kind and strength, with its `accuracy` (0 to 1); kinds and checkpoints in their order.
+    """
+    kinds, checkpoints = (list(dict.fromkeys(row[name] for row in rows)) for name in ("kind", "checkpoint"))
+    figure, axis = _new_figure(1, 1, width=10, height=1.4 + 0.2 * len(kinds) * (1 + len(checkpoints)))
+    for number, (checkpoint, colour) in enumerate(zip(checkpoints, ("#999999", "#D55E00", "#0072B2", "#009E73"))):
+        for place, kind in enumerate(kinds):
+            shares = [
+                100 * float(row["accuracy"]) for row in rows if (row["checkpoint"], row["kind"]) == (checkpoint, kind)
+            ]
+            height = place + 0.7 * ((number + 0.5) / len(checkpoints) - 0.5)
+            label = checkpoint if not place else None
+            axis.plot([min(shares), max(shares)], [height] * 2, color=colour, linewidth=3, alpha=0.5)
+            axis.plot([sum(shares) / len(shares)], [height], "o", color=colour, markersize=6, label=label)
+    axis.set_yticks(range(len(kinds)), [kind.replace("_", " ") for kind in kinds])
+    axis.set_ylim(len(kinds) - 0.4, -0.6)
+    axis.set_xlabel("accuracy on val, %")
+    axis.grid(axis="x", alpha=0.3)
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    axis.legend(frameon=False, loc="lower left")
+    figure.savefig(path)
+
+
 def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: Path) -> None:
     """The network as blocks, one a convolution or pooling, drawn from the shapes that its own layers give.
 

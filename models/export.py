@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from models.architectures import Network
 from models.checkpoint import build_network
 from models.errors import UserError
 from models.vgg16 import VGG16, fold_batch_norm
@@ -32,7 +33,7 @@ class ExportError(UserError):
 
 
 def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor | None) -> float:
-    """Writes the network of a checkpoint, BatchNorm folded, and checks that the file answers as the network does.
+    """Writes a checkpoint's network, VGG16's BatchNorm folded, and checks that the file answers as the network does.
 
     Args:
         path: Holds the old file or the whole new one, never a part.
@@ -54,7 +55,9 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
             f"{error.name} is missing: `python -m pip install onnx onnxscript onnxruntime` brings it"
         ) from error
     spec = checkpoint["input"]
-    network = fold_batch_norm(build_network(checkpoint))
+    network = build_network(checkpoint)
+    if isinstance(network, VGG16):
+        network = fold_batch_norm(network)
     if pictures is None:
         pictures = torch.randint(0, 256, (8, spec["resize"], spec["resize"]), dtype=torch.uint8)
     faces = normalise(next(make_views(pictures, spec["size"], "none")), spec).contiguous()
@@ -86,7 +89,7 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
     return difference
 
 
-def _to_onnx(network: VGG16, faces: torch.Tensor) -> Any:
+def _to_onnx(network: Network, faces: torch.Tensor) -> Any:
     """The network as an onnx.ModelProto that takes batches of any size."""
     # The exporter tells of its own steps and of packages that it could use as well: no one can act on it.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -101,14 +104,14 @@ def _to_onnx(network: VGG16, faces: torch.Tensor) -> Any:
 
 
 class _Exported(torch.nn.Module):
-    """The network with its pooling in one plain operation, not in the dozen that adaptive pooling becomes."""
+    """VGG16 with its pooling in one plain operation, not in the dozen that adaptive pooling becomes; others as is."""
 
-    def __init__(self, network: VGG16):
+    def __init__(self, network: Network):
         super().__init__()
         self.network = network
 
     def forward(self, faces: torch.Tensor) -> torch.Tensor:
-        if self.network.head == "fc":
+        if not isinstance(self.network, VGG16) or self.network.head != "gap":
             return self.network(faces)
         return self.network.classifier(self.network.features(faces).mean((2, 3)))
 

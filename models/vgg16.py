@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from models.int8 import Int8VGG16
+from models.int8 import Int8Error, Int8VGG16
 from models.views import value_range
 
 # Output channels of each 3×3 convolution, block by block; a 2×2 max pooling ends each block.
@@ -62,6 +62,15 @@ class VGG16(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.pool(self.features(pictures)).flatten(1))
+
+    def observe(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The logits `[N, num_classes]` and the last block's maps averaged over their places, `[N, num_features]`."""
+        maps = self.features(pictures)
+        return self.classifier(self.pool(maps).flatten(1)), maps.mean(dim=(2, 3))
+
+    @property
+    def num_features(self) -> int:
+        return BLOCKS[-1][-1]
 
     @property
     def arch(self) -> str:
@@ -189,20 +198,30 @@ InferenceNetwork = VGG16 | PackedVGG16 | Int8VGG16
 
 
 def prepare_for_inference(
-    network: VGG16, device: torch.device, precision: str, input_spec: dict[str, Any]
-) -> InferenceNetwork:
+    network: nn.Module, device: torch.device, precision: str, input_spec: dict[str, Any]
+) -> nn.Module:
     """The fastest form of a trained network: BatchNorm folded, channels last, weights in the precision's type.
 
     Args:
-        network: Of float32 or stored weights, see `checkpoint.build_network`; left as it is.
+        network: VGG16 or another one, whose BatchNorm stays, in float32. Of float32 or stored weights, see
+            `checkpoint.build_network`; left as it is.
         precision: `fp32`, `bf16` or `int8`, see `device.choose_precision`.
         input_spec: The checkpoint's `input`: what pictures the network is given.
 
     Raises:
-        Int8Error: int8 is asked of a network without BatchNorm.
+        Int8Error: int8 is asked of a VGG16 without BatchNorm or of another network.
     """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    if not isinstance(network, VGG16):
+        if precision == "int8":
+            raise Int8Error("int8 is for VGG16 alone: take --precision auto, bf16 or fp32")
+        other = copy.deepcopy(network).eval().requires_grad_(False)
+        other.to(device, dtype).to(memory_format=torch.channels_last)
+        for layer in other.modules():
+            if isinstance(layer, nn.BatchNorm2d):  # bfloat16 is too coarse for its statistics
+                layer.float()
+        return other
     if precision == "int8":
         return Int8VGG16(network.eval(), value_range(input_spec))
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     plain = fold_batch_norm(network.eval(), dtype).to(device).to(memory_format=torch.channels_last)
     return PackedVGG16(plain) if device.type == "cpu" and PackedVGG16.runs_in(precision) else plain

@@ -11,7 +11,6 @@ import torch
 from models import vgg16
 from models.checkpoint import make_checkpoint, save_atomically
 from models.expressions import CLASS_NAMES
-from models.training import votes
 from models.vgg16 import VGG16
 from models.views import make_input_spec
 from tests.fer2013_samples import write_data_folder
@@ -38,8 +37,7 @@ def untrained_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def narrow_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has this process build VGG16 with an eighth of its channels, which trains in a moment."""
     blocks = tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS)
-    for module in (vgg16, votes):
-        monkeypatch.setattr(module, "BLOCKS", blocks)
+    monkeypatch.setattr(vgg16, "BLOCKS", blocks)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import torch
 import train
 from models.checkpoint import load_checkpoint
 from models.int8 import Int8VGG16
+from models.training.loop import Trainer
 from models.training.run import Run, StopSignal
 from models.training.teachers import ask_teachers
 from tests.conftest import ROOT, narrow_network, run_script
@@ -366,8 +367,91 @@ def test_a_persons_own_three_classes_are_trained_and_carried_along(narrow, tmp_p
     assert set(json.loads(capsys.readouterr().out)["per_class"]) == {"calm", "cross", "glad"}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_training_runs_on_a_gpu_in_bfloat16(data_folder, tmp_path):
-    flags = ["--data", str(data_folder), "--output", str(tmp_path), "--init", "scratch", "--epochs", "1"]
-    assert train.main([*flags, "--device", "cuda"]) == 0
-    assert "bf16" in (only_run(tmp_path) / "train.log").read_text() or not torch.cuda.is_bf16_supported()
+def test_epochs_are_as_many_as_fit_into_the_minutes(narrow, data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "measure_speed", lambda self, split: 56 / 2)  # two seconds an epoch
+    fitting = ["--epochs", "9", "--fit-minutes", "0.2"]
+    assert train.main(quick(data_folder, tmp_path / "a", *fitting)) == 0
+    run = only_run(tmp_path / "a")
+    assert len(rows(run)) == 5 == json.loads((run / "config.json").read_text())["epochs"]  # 85 % of 12 seconds
+    assert "28 pictures/s: 5 epochs fit into 0.2 minutes" in (run / "train.log").read_text()
+    assert train.main(quick(data_folder, tmp_path / "b", "--epochs", "2", "--fit-minutes", "9")) == 0
+    assert len(rows(only_run(tmp_path / "b"))) == 2  # no more than were asked for
+
+
+def test_a_run_that_was_fitted_goes_on_to_the_same_end(narrow, data_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "measure_speed", lambda self, split: 56 / 2)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        assert train.main(quick(data_folder, tmp_path, "--fit-minutes", "0.1")) == 1
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+    assert len(rows(only_run(tmp_path))) == 2
+
+
+def test_folds_have_equally_many_epochs(capsys):
+    with pytest.raises(SystemExit):
+        train.parse_arguments(["--folds", "3", "--fit-minutes", "5"])
+    assert "name --epochs with --folds" in capsys.readouterr().err
+
+
+def test_a_step_that_memory_cannot_hold_is_a_sentence_with_the_remedy(
+    narrow, data_folder, tmp_path, capsys, monkeypatch
+):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "train_one_epoch", full)
+    assert train.main(quick(data_folder, tmp_path)) == 2
+    assert "a smaller --batch-size or --input-size" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_machine_that_cannot_compile_is_told_to_leave_it_out(narrow, data_folder, tmp_path, capsys, monkeypatch):
+    def fails(network, **_):
+        def call(_pictures):
+            raise torch._dynamo.exc.InternalTorchDynamoError("there is no compiler\nand more")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", fails)
+    assert train.main(quick(data_folder, tmp_path, "--compile", "default")) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "train.py: torch.compile does not work here (there is no compiler): leave out --compile"
+
+
+def test_on_val_the_calibration_is_told_as_it_is_on_pictures_that_it_was_not_fitted_on(
+    narrow, data_folder, tmp_path, capsys
+):
+    assert train.main(quick(data_folder, tmp_path, "--epochs", "1")) == 0
+    run = only_run(tmp_path)
+    kept = load_checkpoint(run / "best.pt")["metrics"]["cross_fitted_calibration_error"]
+    assert kept == json.loads((run / "report.json").read_text())["cross_fitted_calibration_error"]
+    capsys.readouterr()
+    flags = ["--evaluate", "--checkpoint", str(run / "best.pt"), "--data", str(data_folder), "--precision", "fp32"]
+    assert train.main(flags) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["cross_fitted_calibration_error"] == pytest.approx(kept, abs=1e-6)
+    assert "held against the last fifth" in said.err
+    assert train.main([*flags, "--split", "test"]) == 0
+    assert "cross_fitted_calibration_error" not in json.loads(capsys.readouterr().out)
+
+
+def test_saving_takes_a_tenth_of_the_time_at_most_and_never_leaves_out_the_end(
+    narrow, data_folder, tmp_path, monkeypatch
+):
+    saved, now = [], [0.0]
+    write_last = Run.write_last
+
+    def slow(run, trainer):
+        write_last(run, trainer)
+        saved.append(trainer.progress.epoch)
+        run.saved, run.saving_took = now[0], 2.5
+
+    def second_later(run, row):
+        now[0] += 10
+        write_row(run, row)
+
+    write_row = Run.write_row
+    monkeypatch.setattr(Run, "write_last", slow)
+    monkeypatch.setattr(Run, "write_row", second_later)
+    monkeypatch.setattr("models.training.run.time.monotonic", lambda: now[0])
+    assert train.main(quick(data_folder, tmp_path, "--epochs", "8")) == 0
+    assert saved == [1, 4, 7, 8]  # each 30 seconds of 2.5 to save, and at the end

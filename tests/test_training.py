@@ -26,7 +26,12 @@ from models.training.dataset import (
     load_split,
 )
 from models.training.loop import Recipe, Trainer, TrainingDiverged
-from models.training.metrics import classification_report, expected_calibration_error, fit_temperature
+from models.training.metrics import (
+    classification_report,
+    cross_fitted_calibration_error,
+    expected_calibration_error,
+    fit_temperature,
+)
 from models.training.start import StartWeightsError, freeze_blocks, insert_batch_norm, start_network
 from models.training.teachers import SOFTENING, ask_teachers
 from models.training.votes import VOTE_COLUMNS, load_votes
@@ -320,6 +325,33 @@ def test_a_run_stopped_in_the_middle_of_an_epoch_goes_on_bit_for_bit(narrow):
             assert torch.equal(value, resumed.state_dict()[name][key]), key
 
 
+def test_measuring_the_speed_leaves_the_training_as_it_was(narrow):
+    split = small_split()
+    plain, measured = make_trainer(), make_trainer()
+    assert 1 < measured.measure_speed(split, seconds=0.2) < 1e6
+    assert measured.progress == plain.progress
+    for trainer in (plain, measured):
+        trainer.train_one_epoch(split)
+    for key, value in plain.state_dict()["learner"].items():
+        assert torch.equal(value, measured.state_dict()["learner"][key]), key
+
+
+def test_speed_is_measured_over_as_many_short_epochs_as_it_takes(narrow):
+    assert make_trainer().measure_speed(small_split(8), seconds=0.2) > 1
+
+
+def test_only_full_batches_are_compiled_for(narrow, monkeypatch):
+    sizes = []
+
+    def compile_(network, **options):
+        assert options == {"mode": "default", "dynamic": False}
+        return lambda pictures: sizes.append(len(pictures)) or network(pictures)
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    make_trainer(compile_mode="default").train_one_epoch(small_split(20))
+    assert sizes == [8, 8]
+
+
 def test_the_average_follows_the_weights_slowly(narrow):
     trainer = make_trainer()
     start = trainer.network.classifier[1].weight.clone()
@@ -454,3 +486,16 @@ def test_temperature_is_found_on_overconfident_logits():
     honest = torch.randn(4000, 5)
     targets = torch.distributions.Categorical(logits=honest).sample()
     assert fit_temperature((honest * 2.5)[None], targets) == pytest.approx(2.5, rel=0.1)
+
+
+def test_a_calibration_error_is_cross_fitted_on_pictures_that_the_temperature_never_saw():
+    torch.manual_seed(0)
+    targets = torch.arange(7).repeat_interleave(40)
+    logits = torch.randn(1, 280, 7)
+    logits[0, torch.arange(280), targets] += 1
+    blind = [fit_temperature(8 * logits[:, torch.arange(280) % 5 != fold], targets[torch.arange(280) % 5 != fold])
+             for fold in range(5)]  # fmt: skip
+    expected = torch.stack([(8 * logits[0, i] / blind[i % 5]).softmax(-1) for i in range(280)])
+    error = cross_fitted_calibration_error(8 * logits, targets)
+    assert error == pytest.approx(expected_calibration_error(expected.numpy(), targets.numpy()), abs=1e-5)
+    assert error < expected_calibration_error((8 * logits[0]).softmax(-1).numpy(), targets.numpy()) / 2

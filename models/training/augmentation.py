@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from models.training.corruption import Corruption
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random crop, flip, small affine map and erasing.
+    """Random crop, flip, small affine map, bad light and the like, and erasing.
 
     Attributes:
         size: Side of the crops, pixels.
@@ -27,6 +29,7 @@ class Augmentation:
         scale: Largest change of scale, as a share, up or down.
         shift: Largest shift beyond the crop's own, as a share of the picture's side.
         brightness: Largest change of contrast and of brightness, as a share.
+        corruption: Share of the pictures that are spoiled as cameras do, see `corruption.Corruption`.
         erasing: Probability of overwriting a rectangle of 2 to 20 % of the crop with noise's mean, mid-grey
             (random erasing, Zhong et al., 2020).
     """
@@ -38,6 +41,7 @@ class Augmentation:
     scale: float = 0.1
     shift: float = 0.04
     brightness: float = 0.2
+    corruption: float = 0.0
     erasing: float = 0.25
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -68,6 +72,8 @@ class Augmentation:
         contrast = 1 + uniform(-self.brightness, self.brightness).view(-1, 1, 1)
         lightness = 255 * self.brightness * uniform(-0.5, 0.5).view(-1, 1, 1)
         crops = ((crops - 128) * contrast + 128 + lightness).clamp_(0, 255)
+        if self.corruption:
+            crops = Corruption(self.corruption)(crops)
         return self._erase(crops, uniform)
 
     def _erase(self, crops: torch.Tensor, uniform) -> torch.Tensor:

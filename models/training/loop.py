@@ -16,13 +16,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from models.architectures import Network
+from models.errors import UserError
 from models.training.augmentation import Augmentation, mixup
 from models.training.dataset import Split, count_batches, epoch_batches
 from models.training.start import freeze_blocks
 from models.training.votes import WithVotes
 from models.training.workers import Workers
-from models.vgg16 import VGG16, prepare_for_inference
+from models.vgg16 import prepare_for_inference
 from models.views import normalise, predict_logits
+
+COMPILE_MODES = ("off", "default", "reduce-overhead")  # the latter two torch.compile's
+
+
+class CompileError(UserError):
+    """torch.compile does not work on this machine; the message names the remedy."""
 
 
 class TrainingDiverged(ArithmeticError):
@@ -92,17 +100,19 @@ class Trainer:
         recipe: The settings.
         workers: Who else trains.
         with_votes: Whether the training pictures come with votes, a second target, see `votes`.
+        compile_mode: One of `COMPILE_MODES`.
         progress: Where the run stands; goes on from there.
         check_every: Batches between looks at the loss, after which the sums in `progress` are complete.
     """
 
-    network: VGG16
+    network: Network
     class_names: list[str]
     input_spec: dict[str, Any]
     augmentation: Augmentation
     recipe: Recipe
     workers: Workers = field(default_factory=Workers)
     with_votes: bool = False
+    compile_mode: str = "off"
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -125,6 +135,9 @@ class Trainer:
         self.parallel: nn.Module = self.learner
         if self.workers.world > 1:
             self.parallel = nn.parallel.DistributedDataParallel(self.learner)
+        self.compiled: Callable[..., Any] = self.parallel
+        if self.compile_mode != "off":
+            self.compiled = torch.compile(self.parallel, mode=self.compile_mode, dynamic=False)
 
     def learning_rate(self, step: float, steps_per_epoch: int) -> float:
         """Linear warm-up, then half a cosine down to 0 (Loshchilov and Hutter, 2017)."""
@@ -207,7 +220,7 @@ class Trainer:
             crops, shares, *blended = mixup(recipe.mixup, crops, shares, *([] if votes is None else [votes]))
             votes = blended[0] if blended else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            outputs = self.parallel(normalise(crops, self.input_spec))
+            outputs = self._learn(normalise(crops, self.input_spec))
         logits, vote_logits = outputs if self.with_votes else (outputs, None)
         loss = F.cross_entropy(logits.float(), shares, label_smoothing=recipe.label_smoothing)
         if vote_logits is not None and votes is not None:
@@ -220,6 +233,18 @@ class Trainer:
         self.optimizer.step()
         self._update_average()
         return loss.detach(), (logits.argmax(1) == targets).sum()
+
+    def _learn(self, pictures: torch.Tensor) -> Any:
+        """The learner's outputs; an epoch's last, smaller batch is not worth being compiled for."""
+        if self.compiled is self.parallel or len(pictures) != self.recipe.batch_size:
+            return self.parallel(pictures)
+        try:
+            return self.compiled(pictures)
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            reason = str(error).strip().split("\n")[0]
+            raise CompileError(f"torch.compile does not work here ({reason}): leave out --compile") from error
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -254,6 +279,36 @@ class Trainer:
         for rank, share in enumerate(shares):
             gathered[:, rank :: self.workers.world] = share
         return gathered
+
+    def measure_speed(self, split: Split, seconds: float = 5.0) -> float:
+        """Pictures a second in training, of all processes together; leaves the trainer as it was.
+
+        Args:
+            split: Training pictures on the device.
+            seconds: How long to measure at least, after some batches in which kernels are chosen and compiled.
+        """
+        before = copy.deepcopy(self.state_dict())
+        looks: list[tuple[float, int]] = []  # when, and how many batches were done
+        batches, enough = 0, False
+
+        def count(_progress: Progress, _batches: int) -> bool:
+            nonlocal batches, enough
+            batches += 1
+            if batches >= 3 and batches % self.check_every == 0:
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize(self.device)
+                looks.append((time.perf_counter(), batches))
+                mine = len(looks) > 1 and looks[-1][0] - looks[0][0] >= seconds
+                enough = self.workers.sum(float(mine), device=self.device)[0] > 0
+            return enough
+
+        while not enough:
+            self.train_one_epoch(split, count)
+            self.progress.start_next_epoch()
+        self.load_state_dict(before)
+        (started, first), (ended, last) = looks[0], looks[-1]
+        mean_batch = len(split) / count_batches(len(split), self.recipe.batch_size, self.workers.world)
+        return (last - first) * mean_batch / (ended - started)
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on exactly, in tensors and plain values."""

@@ -26,7 +26,12 @@ from models.checkpoint import build_network, load_checkpoint, make_checkpoint, r
 from models.errors import UserError
 from models.training.dataset import Split, load_split
 from models.training.loop import Progress, Trainer, TrainingDiverged
-from models.training.metrics import classification_report, fit_temperature, format_report
+from models.training.metrics import (
+    classification_report,
+    cross_fitted_calibration_error,
+    fit_temperature,
+    format_report,
+)
 from models.training.workers import Workers
 from models.views import average_views
 
@@ -34,7 +39,9 @@ SAVE_EVERY = 600  # seconds of an epoch; on a CPU one may take hours
 METRIC_COLUMNS = (
     "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "pictures_per_second", "seconds",
 )  # fmt: skip
-SUMMARY = ("accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "n")  # what a checkpoint tells
+SUMMARY = (  # what a checkpoint tells
+    "accuracy", "balanced_accuracy", "macro_f1", "expected_calibration_error", "cross_fitted_calibration_error", "n",
+)  # fmt: skip
 
 
 class RunError(UserError):
@@ -50,6 +57,7 @@ class Run:
         writes: Whether this process is the writer.
         whole: The folder that --resume goes on with: of a fold the one that the folds lie in, else the run's own.
         saved: When last.pt was written last, or training begun, on the monotonic clock.
+        saving_took: How long that took, seconds.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any], writes: bool, whole: Path | None = None):
@@ -58,6 +66,7 @@ class Run:
         self.writes = writes
         self.whole = whole or folder
         self.saved = time.monotonic()
+        self.saving_took = 0.0
 
     @classmethod
     def start(cls, config: dict[str, Any], runs: Path, workers: Workers) -> "Run":
@@ -147,9 +156,16 @@ class Run:
         save_atomically(self.folder / name, checkpoint)
 
     def write_last(self, trainer: Trainer) -> None:
+        started = time.monotonic()
         if self.writes:
             save_atomically(self.folder / "last.pt", trainer.state_dict())
         self.saved = time.monotonic()
+        self.saving_took = self.saved - started
+
+    @property
+    def may_save(self) -> bool:
+        """Whether saving now costs less than a tenth of the time: on a GPU an epoch may be done sooner than saved."""
+        return time.monotonic() - self.saved >= 9 * self.saving_took
 
     def read_last(self) -> dict[str, Any]:
         return read_weights_file(self.folder / "last.pt")
@@ -167,7 +183,11 @@ class Run:
         writer.writeheader()
         writer.writerows(rows)
         self.write_text("metrics.csv", table.getvalue())
-        drawing.plot_curves(rows, self.folder / "curves.png")
+
+    def plot_curves(self) -> None:
+        if self.writes:
+            with open(self.folder / "metrics.csv", newline="") as file:
+                drawing.plot_curves(list(csv.DictReader(file)), self.folder / "curves.png")
 
 
 def _names(paths: str | list[str]) -> str | list[str]:
@@ -242,7 +262,9 @@ def finish_epoch(run: "Run", trainer: Trainer, val_split: Split) -> None:
         run.write_weights("best.pt", trainer, {"val_accuracy": accuracy, "tta": "none"})
     if run.writes:
         run.write_row(row)
-    run.write_last(trainer)  # last: what is killed before it does the epoch, and writes all of the above, again
+    if run.may_save or progress.epoch == recipe.epochs:
+        run.plot_curves()
+        run.write_last(trainer)  # last: what is killed before it does the epoch, and writes all of the above, again
     run.log(
         f"epoch {row['epoch']:>3}/{recipe.epochs}  "
         f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.2%}  "
@@ -261,6 +283,7 @@ def report_best(run: "Run", trainer: Trainer, val_split: Split) -> None:
     temperature = fit_temperature(logits, val_split.targets)
     report = make_report(logits, val_split, class_names, "val", tta, temperature)
     report["seconds"] = round(time.perf_counter() - started, 2)
+    report["cross_fitted_calibration_error"] = cross_fitted_calibration_error(logits, val_split.targets)
     reports = {"report.json": report}
     data = Path(run.config["data"])
     if (data / "test").is_dir():

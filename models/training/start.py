@@ -10,6 +10,7 @@ from urllib.error import URLError
 import torch
 from torch import nn
 
+from models.architectures import OWN, OWN_STORED, Network, TorchvisionNetwork, make_network
 from models.checkpoint import CheckpointError, read_weights_file
 from models.errors import UserError
 from models.vgg16 import VGG16
@@ -21,23 +22,30 @@ class StartWeightsError(UserError):
 
 
 def start_network(
-    init: str, *, head: str, num_classes: int, pictures: torch.Tensor, input_spec: dict[str, Any], dropout: float = 0.5
-) -> VGG16:
-    """A VGG16 with BatchNorm, its weights taken from `init`.
+    init: str, *, head: str, num_classes: int, pictures: torch.Tensor, input_spec: dict[str, Any], dropout: float = 0.5,
+    arch: str = OWN,
+) -> Network:  # fmt: skip
+    """A network to train, its weights taken from `init`.
 
     Args:
-        init: `imagenet`, torchvision's published VGG16-BN weights, downloaded; `scratch`, random; or the path of
-            a checkpoint of this project or of a state dict with torchvision's `vgg16_bn` or `vgg16` keys.
+        init: `imagenet`, torchvision's published weights, downloaded; `scratch`, random; or the path of a checkpoint
+            of this project or of a state dict with torchvision's keys (for `vgg16` those of `vgg16_bn` or `vgg16`).
+        arch, head, dropout: See `architectures.make_network`.
         pictures: uint8 `[N, side, side]`, some hundred training pictures, on which BatchNorm's statistics are
-            taken where the start weights have none.
+            taken where the start weights of a VGG16 have none.
 
     Raises:
-        StartWeightsError: With one sentence.
+        StartWeightsError, ArchitectureError: With one sentence.
     """
-    network = VGG16(num_classes, head, batch_norm=True, dropout=dropout)
+    network = make_network(arch, num_classes, head, dropout)
     if init == "scratch":
         return network
-    weights = _imagenet_weights() if init == "imagenet" else _weights_from_file(init)
+    weights = _imagenet_weights(arch) if init == "imagenet" else _weights_from_file(init, arch)
+    if isinstance(network, TorchvisionNetwork):
+        _load_trunk(network, weights, init)
+        return network
+    if "features.0.weight" not in weights:
+        raise StartWeightsError(f"--init {init}: it holds no VGG16 (no key features.0.weight)")
     if "features.1.running_mean" not in weights:
         # The convolutions of a network without BatchNorm stand at other places in the sequence.
         targets = [index for index, layer in enumerate(network.features) if isinstance(layer, nn.Conv2d)]
@@ -83,9 +91,10 @@ def insert_batch_norm(network: VGG16, batch: torch.Tensor) -> None:
     network.train()
 
 
-def freeze_blocks(network: VGG16, count: int) -> None:
-    """Keeps the first `count` blocks as they are: no gradients, BatchNorm with its running statistics."""
+def freeze_blocks(network: Network, count: int) -> None:
+    """Keeps the first `count` blocks of a VGG16 as they are: no gradients, BatchNorm with its running statistics."""
     for number in range(1, count + 1):
+        assert isinstance(network, VGG16)
         network.block(number).requires_grad_(False).eval()
 
 
@@ -95,26 +104,31 @@ def _calibration_batch(pictures: torch.Tensor, input_spec: dict[str, Any]) -> to
     return normalise(grey, input_spec)
 
 
-def _imagenet_weights() -> dict[str, torch.Tensor]:
-    from torchvision.models import VGG16_BN_Weights
+def _imagenet_weights(arch: str) -> dict[str, torch.Tensor]:
+    from torchvision.models import get_model
 
+    name = "vgg16_bn" if arch == OWN else arch
     try:
-        return VGG16_BN_Weights.IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
+        return get_model(name, weights="DEFAULT").state_dict()
     except (URLError, OSError, RuntimeError) as error:
         raise StartWeightsError(
-            f"ImageNet's VGG16-BN weights could not be downloaded ({error}): connect to the network and try again, "
-            "or take `--init PATH` (a checkpoint or a torchvision VGG16 state dict that you have) or `--init scratch`"
+            f"ImageNet's weights of {name} could not be downloaded ({error}): connect to the network and try again, "
+            f"or take `--init PATH` (a checkpoint or a state dict of torchvision's {name} that you have) or "
+            "`--init scratch`"
         ) from error
 
 
-def _weights_from_file(path: str) -> dict[str, torch.Tensor]:
+def _weights_from_file(path: str, arch: str) -> dict[str, torch.Tensor]:
     try:
         content = read_weights_file(Path(path))
     except CheckpointError as error:
         raise StartWeightsError(f"--init {path}: {error}; `imagenet` and `scratch` need no file") from error
+    stored = content.get("arch", arch)
+    if stored != arch and not (arch == OWN and stored in OWN_STORED):
+        raise StartWeightsError(f"--init {path}: it holds {stored}, and --arch is {arch}: name the same network twice")
     weights = content.get("state_dict", content)
-    if not isinstance(weights, dict) or "features.0.weight" not in weights:
-        raise StartWeightsError(f"--init {path}: it holds no VGG16 (no key features.0.weight)")
+    if not isinstance(weights, dict):
+        raise StartWeightsError(f"--init {path}: it holds no {'VGG16' if arch == OWN else arch}")
     if not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise StartWeightsError(f"--init {path}: some of its weights are no tensors")
     return weights
@@ -128,4 +142,19 @@ def _load_fitting(network: VGG16, weights: dict[str, torch.Tensor], origin: str)
     convolutions = {key for key, value in own.items() if key.startswith("features.") and value.dim() == 4}
     if not convolutions <= fitting.keys():
         raise StartWeightsError(f"--init {origin}: its convolutions are not VGG16's")
+    network.load_state_dict(fitting, strict=False)
+
+
+def _load_trunk(network: TorchvisionNetwork, weights: dict[str, torch.Tensor], origin: str) -> None:
+    """Loads all but the last layer, and that too where it is of these very classes."""
+    own = network.state_dict()
+    if not any(key.startswith("trunk.") for key in weights):  # torchvision's own file
+        weights = {f"trunk.{key}": value for key, value in weights.items()}
+    fitting = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
+    missing = [key for key in own if key.startswith("trunk.") and key not in fitting]
+    if missing:
+        raise StartWeightsError(
+            f"--init {origin}: it does not fit {network.arch}: {len(missing)} of its weights are missing or of another "
+            f"shape, {missing[0].removeprefix('trunk.')} for one"
+        )
     network.load_state_dict(fitting, strict=False)

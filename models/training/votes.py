@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from models.architectures import Network
 from models.training.dataset import DatasetError
-from models.vgg16 import BLOCKS, VGG16
 
 VOTE_COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 
@@ -46,14 +46,13 @@ def load_votes(path: Path, names: list[str]) -> torch.Tensor:
 
 
 class WithVotes(nn.Module):
-    """A VGG16 in training with a second output, the votes: logits `[N, C]` and `[N, 10]`."""
+    """A network in training with a second output, the votes: logits `[N, C]` and `[N, 10]`."""
 
-    def __init__(self, network: VGG16):
+    def __init__(self, network: Network):
         super().__init__()
         self.network = network
-        self.vote_head = nn.Linear(BLOCKS[-1][-1], len(VOTE_COLUMNS))
+        self.vote_head = nn.Linear(network.num_features, len(VOTE_COLUMNS))
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = self.network.features(pictures)
-        logits = self.network.classifier(self.network.pool(maps).flatten(1))
-        return logits, self.vote_head(maps.mean(dim=(2, 3)))
+        logits, features = self.network.observe(pictures)
+        return logits, self.vote_head(features)

@@ -1,16 +1,21 @@
 """How fast train.py trains on this machine, and what share of its matrix rate that is.
 
     python -m tests.benchmarks.training                            # 64, 96 and 224 pixels, the device of --device auto
-    python -m tests.benchmarks.training --sizes 224 --batch-size 256
+    python -m tests.benchmarks.training --batch-sizes 64 256 512 --compile off reduce-overhead   # of a GPU
 
-A row is an input size: pictures a second of whole training steps (augmentation, forward, backward, optimizer, averaged
-weights), the arithmetic that they do a second (two operations a multiplication with its addition, counted in the
-convolutions and linear layers, forward and backward), and its share of what the device reaches when it multiplies large
-matrices in the same precision. Below, in the same run, the loop that such projects begin with: float32, ImageFolder on
-JPEGs, a DataLoader without workers, VGG16 with its classic head. The pictures are noise: speed does not depend on them.
+A row is an input size, a batch and a way to compile: pictures a second of whole training steps (augmentation, forward,
+backward, optimizer, averaged weights), the arithmetic that they do a second (two operations a multiplication with its
+addition, counted in the convolutions and linear layers, forward and backward), and its share of what the device reaches
+when it multiplies large matrices in the same precision. Below, in the same run, the loop that such projects begin with:
+float32, ImageFolder on JPEGs, a DataLoader without workers, VGG16 with its classic head. The pictures are noise: speed
+does not depend on them.
+
+What fails on this machine (a compiler is missing, memory is too small) is told in its row, and the rest is measured.
+The last line is JSON.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -24,12 +29,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import train
 from models.command_line import positive
-from models.device import choose_device, choose_precision, keep_freed_memory
+from models.device import choose_device, choose_precision, make_ready_to_train
 from models.expressions import CLASS_NAMES
 from models.pictures import write_picture
 from models.training.augmentation import Augmentation
 from models.training.dataset import PICTURE_SIDE, Split
-from models.training.loop import Recipe, Trainer
+from models.training.loop import COMPILE_MODES, CompileError, Recipe, Trainer
 from models.vgg16 import VGG16
 from models.views import make_input_spec
 
@@ -37,29 +42,55 @@ from models.views import make_input_spec
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96, 224], metavar="PIXELS")
-    parser.add_argument("--batch-size", type=positive(int), default=64)
+    parser.add_argument("--batch-sizes", type=positive(int), nargs="+", default=[64], metavar="N")
+    parser.add_argument("--compile", choices=COMPILE_MODES, nargs="+", default=["off"], help="see train.py")
     parser.add_argument("--seconds", type=positive(float), default=10, help="for which each is measured")
+    parser.add_argument("--seconds-in-all", type=positive(float), default=float("inf"), help="then no row is begun")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     precision = choose_precision(arguments.precision, device)
-    if device.type == "cpu":
-        keep_freed_memory()
+    make_ready_to_train(device)
     peak = matrix_rate(device, precision)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}, {precision}, {arguments.batch_size} pictures a step; large matrices: {peak / 1e12:.2f} TFLOP/s\n")
+    print(f"{name}, {precision}, torch {torch.__version__}; large matrices: {peak / 1e12:.2f} TFLOP/s\n")
 
-    print("| training | input | pictures/s | TFLOP/s | of the matrix rate |\n|---|---|---|---|---|")
-    rates = {}
-    for size in arguments.sizes:
-        rates[size] = measure_trainer(size, arguments.batch_size, device, precision, arguments.seconds)
-        work = rates[size] * operations_a_picture(size)
-        print(f"| train.py | {size} | {rates[size]:.1f} | {work / 1e12:.2f} | {work / peak:.0%} |", flush=True)
-    first = measure_first_loop(min(arguments.batch_size, 16 if device.type == "cpu" else 64), device, arguments.seconds)
-    print(f"| plain loop, float32 | 224 | {first:.1f} | | |")
-    if 224 in rates:
-        print(f"\ntrain.py at 224 pixels is {rates[224] / first:.1f} times as fast as the plain loop")
+    print("| training | input | a step | compiled | pictures/s | TFLOP/s | of the matrix rate |\n|" + 7 * "---|")
+    started, rows = time.perf_counter(), []
+    for mode in arguments.compile:  # the quick ones first, for where the time does not reach for all
+        for size in arguments.sizes:
+            for batch_size in arguments.batch_sizes:
+                if time.perf_counter() - started > arguments.seconds_in_all:
+                    continue
+                row = {"input": size, "batch_size": batch_size, "compile": mode}
+                rows.append(row | measure_row(size, batch_size, mode, peak, device, precision, arguments.seconds))
+    batch_size = min(*arguments.batch_sizes, 16 if device.type == "cpu" else 64)
+    first = measure_first_loop(batch_size, device, arguments.seconds)
+    print(f"| plain loop, float32 | 224 | {batch_size} | | {first:.1f} | | |")
+    at_224 = [row["pictures_per_second"] for row in rows if row["input"] == 224 and row["pictures_per_second"]]
+    if at_224:
+        print(f"\ntrain.py at 224 pixels is {max(at_224) / first:.1f} times as fast as the plain loop")
+    print(json.dumps({
+        "device": name, "precision": precision, "torch": torch.__version__, "matrix_tflops": round(peak / 1e12, 2),
+        "plain_loop_pictures_per_second": round(first, 1), "rows": rows,
+    }))  # fmt: skip
+
+
+def measure_row(
+    size: int, batch_size: int, mode: str, peak: float, device: torch.device, precision: str, seconds: float
+) -> dict[str, float | None]:
+    """Measures and prints a row; a failure is told in it."""
+    begun = f"| train.py | {size} | {batch_size} | {mode} |"
+    try:
+        rate = measure_trainer(size, batch_size, mode, device, precision, seconds)
+    except (CompileError, torch.OutOfMemoryError) as error:
+        reason = str(error).splitlines()[0]
+        print(f"{begun} {reason} | | |", flush=True)
+        return {"pictures_per_second": None, "share_of_matrix_rate": None}
+    work = rate * operations_a_picture(size)
+    print(f"{begun} {rate:.1f} | {work / 1e12:.2f} | {work / peak:.0%} |", flush=True)
+    return {"pictures_per_second": round(rate, 1), "share_of_matrix_rate": round(work / peak, 4)}
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
@@ -73,20 +104,20 @@ def matrix_rate(device: torch.device, precision: str) -> float:
     return stopwatch.rate() * 2 * side**3
 
 
-def measure_trainer(size: int, batch_size: int, device: torch.device, precision: str, seconds: float) -> float:
+def measure_trainer(
+    size: int, batch_size: int, mode: str, device: torch.device, precision: str, seconds: float
+) -> float:
     """Pictures a second through `Trainer`, with train.py's defaults."""
     defaults = vars(train.parse_arguments([]))
     settings = {name: defaults[name] for name in train.RECIPE_FLAGS} | {"batch_size": batch_size}
     recipe = Recipe(**settings, precision=precision)
     augmentation = Augmentation(size, **{name: defaults[name] for name in train.AUGMENTATION_FLAGS})
     network = VGG16().to(device, memory_format=torch.channels_last)
-    trainer = Trainer(network, list(CLASS_NAMES), make_input_spec(size), augmentation, recipe)
+    trainer = Trainer(network, list(CLASS_NAMES), make_input_spec(size), augmentation, recipe, compile_mode=mode)
     one = torch.randint(0, 256, (1, PICTURE_SIDE, PICTURE_SIDE), dtype=torch.uint8, device=device)
     many = 1_000_000  # more than are trained in the time; all are views of the one, which a move would copy apart
     split = Split(one.expand(many, -1, -1), torch.arange(many, device=device) % len(CLASS_NAMES), [])
-    stopwatch = Stopwatch(device, seconds)
-    trainer.train_one_epoch(split, on_batch=lambda *_: stopwatch.lap())
-    return stopwatch.rate() * batch_size
+    return trainer.measure_speed(split, seconds)
 
 
 def operations_a_picture(size: int) -> int:

@@ -1,0 +1,226 @@
+"""How much of val is still labelled rightly when a camera has spoiled it: noise, blur, bad light, compression, a bar.
+
+    python -m tests.benchmarks.robustness --data data                              # the shipped weights, all of val
+    python -m tests.benchmarks.robustness --data data --limit 1200 --checkpoints before.pt after.pt
+
+The kinds are those of Hendrycks and Dietterich, Benchmarking Neural Network Robustness (2019), that a camera makes,
+and a bar over eyes or mouth, each at three strengths, on faces of 96 pixels. They are made here by NumPy and OpenCV, in
+fixed steps, and not by `models/training/corruption.py`, but they are of the same kinds: what is told of a network that
+was trained with --corruption is how it holds out against what it was trained for.
+
+Prints a table and ends with a line of JSON; writes output/robustness/robustness.csv, a row a kind, strength and
+checkpoint, and draws robustness.png beside it. Started again, it goes on: rows that are there are not measured again.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models import drawing
+from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
+from models.command_line import positive
+from models.device import choose_device, choose_precision
+from models.errors import UserError
+from models.training.dataset import Split, load_split
+from models.vgg16 import prepare_for_inference
+from models.views import TTA_MODES, average_views, predict_logits, to_grey_squares
+
+SIDE = 96  # of the faces that are spoiled
+CLEAN = "as it is"
+COLUMNS = ("checkpoint", "kind", "strength", "accuracy", "n", "tta", "precision")
+
+
+def noise(face: np.ndarray, chance: np.random.Generator, deviation: float) -> np.ndarray:
+    return face + chance.normal(0, deviation, face.shape)
+
+
+def photons(face: np.ndarray, chance: np.random.Generator, of_white: float) -> np.ndarray:
+    return chance.poisson(face / 255 * of_white) / of_white * 255
+
+
+def dots(face: np.ndarray, chance: np.random.Generator, share: float) -> np.ndarray:
+    hit = chance.random(face.shape)
+    return np.where(hit < share / 2, 0, np.where(hit > 1 - share / 2, 255, face))
+
+
+def defocus(face: np.ndarray, chance: np.random.Generator, radius: float) -> np.ndarray:
+    places = np.arange(-int(radius) - 1, int(radius) + 2)
+    disc = np.clip(radius + 0.5 - np.hypot(places, places[:, None]), 0, 1)
+    return cv2.filter2D(face, -1, disc / disc.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def motion(face: np.ndarray, chance: np.random.Generator, length: float) -> np.ndarray:
+    kernel = np.zeros((2 * int(length) + 1,) * 2, np.float32)
+    middle, turn = int(length), chance.uniform(0, np.pi)
+    reach = np.array([np.cos(turn), np.sin(turn)]) * length / 2 * 16
+    start, end = (tuple(int(part) for part in np.round(middle * 16 + way * reach)) for way in (-1, 1))
+    cv2.line(kernel, start, end, 1, lineType=cv2.LINE_AA, shift=4)
+    return cv2.filter2D(face, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def darkness(face: np.ndarray, chance: np.random.Generator, light: float) -> np.ndarray:
+    return face * light + chance.normal(0, 3, face.shape)
+
+
+def overexposure(face: np.ndarray, chance: np.random.Generator, light: float) -> np.ndarray:
+    return face * light + 20
+
+
+def glare(face: np.ndarray, chance: np.random.Generator, brightness: float) -> np.ndarray:
+    x, y = chance.uniform(0.2, 0.8, 2)
+    across = (np.arange(SIDE) + 0.5) / SIDE
+    return face + brightness * np.exp(-((across - x) ** 2 + (across[:, None] - y) ** 2) / (2 * 0.22**2))
+
+
+def shadow(face: np.ndarray, chance: np.random.Generator, depth: float) -> np.ndarray:
+    turn = chance.uniform(0, 2 * np.pi)
+    across = (np.arange(SIDE) + 0.5) / SIDE - 0.5
+    into_it = (across * np.cos(turn) + across[:, None] * np.sin(turn)) / 0.1
+    return face * (1 - depth / (1 + np.exp(-into_it)))
+
+
+def low_contrast(face: np.ndarray, chance: np.random.Generator, share: float) -> np.ndarray:
+    return face.mean() + (face - face.mean()) * share
+
+
+def jpeg(face: np.ndarray, chance: np.random.Generator, quality: int) -> np.ndarray:
+    _, content = cv2.imencode(".jpg", face.astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(content, cv2.IMREAD_GRAYSCALE)
+
+
+def few_pixels(face: np.ndarray, chance: np.random.Generator, side: int) -> np.ndarray:
+    small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+
+
+def bar_over_eyes(face: np.ndarray, chance: np.random.Generator, height: float) -> np.ndarray:
+    return _bar(face, chance, 0.38, height)
+
+
+def bar_over_mouth(face: np.ndarray, chance: np.random.Generator, height: float) -> np.ndarray:
+    return _bar(face, chance, 0.78, height)
+
+
+def _bar(face: np.ndarray, chance: np.random.Generator, middle: float, height: float) -> np.ndarray:
+    spoiled = face.copy()
+    top, bottom = (round((middle + way * height / 2) * SIDE) for way in (-1, 1))
+    spoiled[top:bottom, SIDE // 10 : -SIDE // 10] = chance.uniform(0, 255)
+    return spoiled
+
+
+# From float32 [96, 96] of 0 to 255 to the same, what exceeds the range being cut off afterwards; and three strengths.
+Kind = Callable[[np.ndarray, np.random.Generator, float], np.ndarray]
+KINDS: dict[Kind, tuple[float, float, float]] = {
+    noise: (12, 25, 40),
+    photons: (60, 20, 8),
+    dots: (0.02, 0.06, 0.12),
+    defocus: (1.5, 3, 4.5),
+    motion: (5, 9, 14),
+    darkness: (0.4, 0.2, 0.1),
+    overexposure: (1.4, 1.8, 2.3),
+    glare: (80, 160, 300),
+    shadow: (0.5, 0.75, 0.9),
+    low_contrast: (0.4, 0.2, 0.1),
+    jpeg: (20, 10, 5),
+    few_pixels: (32, 24, 16),
+    bar_over_eyes: (0.1, 0.18, 0.26),
+    bar_over_mouth: (0.1, 0.18, 0.26),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="the folder that preprocess.py made")
+    parser.add_argument("--checkpoints", type=Path, nargs="+", default=[SHIPPED_CHECKPOINT], metavar="FILE")
+    parser.add_argument("--limit", type=positive(int), metavar="N", help="use N pictures, spread evenly over val")
+    parser.add_argument("--tta", choices=TTA_MODES, default="none")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--output", type=Path, default=Path("output/robustness"))
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    table = arguments.output / "robustness.csv"
+    conditions = [(CLEAN, 0), *((kind.__name__, number) for kind in KINDS for number in (1, 2, 3))]
+    try:
+        for path in arguments.checkpoints:
+            measure_all(path, conditions, table, arguments)
+    except UserError as error:
+        parser.error(str(error))
+    rows = read_rows(table)
+    drawing.plot_robustness(rows, arguments.output / "robustness.png")
+    print_table(rows)
+
+
+def measure_all(path: Path, conditions: list[tuple[str, int]], table: Path, arguments: argparse.Namespace) -> None:
+    """Adds a row a condition to the table, but for those that it has."""
+    checkpoint, device = load_checkpoint(path), choose_device(arguments.device)
+    spec, network = checkpoint["input"], build_network(checkpoint)
+    precision = choose_precision("auto", device, network)
+    network = prepare_for_inference(network, device, precision, spec)
+    split = load_split(arguments.data, "val", SIDE, arguments.limit, checkpoint["class_names"])
+    for name, number in conditions:
+        rows = read_rows(table)
+        row = {"checkpoint": path.stem, "kind": name, "strength": number, "n": len(split), "tta": arguments.tta}
+        if any(all(str(row[key]) == old[key] for key in row) for old in rows):
+            continue
+        pictures = to_grey_squares(spoil(split, name, number), spec["resize"])
+        answers = average_views(predict_logits(network, pictures, spec, arguments.tta)).argmax(1)
+        row["accuracy"] = round((answers == split.targets).float().mean().item(), 5)
+        write_rows(table, [*rows, {**row, "precision": precision}])
+        print(f"{path.stem}, {name} {number or ''}: {row['accuracy']:.2%}", flush=True)
+
+
+def spoil(split: Split, name: str, number: int) -> np.ndarray:
+    """The split's pictures, uint8 `[N, 96, 96]`, spoiled in the same way each time."""
+    pictures = split.pictures.numpy()
+    if name == CLEAN:
+        return pictures
+    chance = np.random.default_rng(zlib.crc32(f"{name} {number}".encode()))
+    kind = next(kind for kind in KINDS if kind.__name__ == name)
+    spoiled = [kind(face.astype(np.float32), chance, KINDS[kind][number - 1]) for face in pictures]
+    return np.stack(spoiled).round().clip(0, 255).astype(np.uint8)
+
+
+def read_rows(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(table: Path, rows: list[dict]) -> None:
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def print_table(rows: list[dict[str, str]]) -> None:
+    checkpoints = list(dict.fromkeys(row["checkpoint"] for row in rows))
+    print(f"\n| | {' | '.join(checkpoints)} |\n|---|{'---|' * len(checkpoints)}")
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        of_kind = [accuracies(rows, checkpoint, kind) for checkpoint in checkpoints]
+        print(f"| {kind.replace('_', ' ')} | {' | '.join(' / '.join(f'{v:.1%}' for v in each) for each in of_kind)} |")
+    means = [mean_accuracy(rows, checkpoint) for checkpoint in checkpoints]
+    print(f"| mean of the spoiled | {' | '.join(f'{mean:.2%}' for mean in means)} |\n")
+    print(json.dumps({"n": int(rows[0]["n"]), "mean_of_the_spoiled": dict(zip(checkpoints, means))}))
+
+
+def accuracies(rows: list[dict[str, str]], checkpoint: str, kind: str) -> list[float]:
+    return [float(row["accuracy"]) for row in rows if (row["checkpoint"], row["kind"]) == (checkpoint, kind)]
+
+
+def mean_accuracy(rows: list[dict[str, str]], checkpoint: str) -> float:
+    """Over all kinds and strengths."""
+    kinds = [kind.__name__ for kind in KINDS]
+    return statistics.mean(value for kind in kinds for value in accuracies(rows, checkpoint, kind))
+
+
+if __name__ == "__main__":
+    main()
