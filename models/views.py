@@ -6,6 +6,7 @@ training's evaluation and by the classifier alike, so that a figure on val is a 
     >>> probabilities = average_views(logits)                           # float32 [1, 7]
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,10 +49,15 @@ def to_grey_squares(faces: Sequence[np.ndarray], side: int) -> torch.Tensor:
 
 def normalise(grey: torch.Tensor, input_spec: dict[str, Any]) -> torch.Tensor:
     """Grey values `[N, H, W]` from 0 to 255, to normalised `[N, 3, H, W]` float32, channels last."""
-    mean = torch.tensor(input_spec["mean"], device=grey.device).view(1, 3, 1, 1)
-    std = torch.tensor(input_spec["std"], device=grey.device).view(1, 3, 1, 1)
+    mean, std = (_of_channels(tuple(input_spec[name]), grey.device) for name in ("mean", "std"))
     scaled = grey.unsqueeze(1).float() / 255
     return ((scaled - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@functools.cache  # a copy to a GPU would make each call wait until it has done all before
+@torch.inference_mode(False)  # for a training step as well, whoever asks first
+def _of_channels(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    return torch.tensor(values, device=device).view(1, 3, 1, 1)
 
 
 def value_range(input_spec: dict[str, Any]) -> tuple[float, float]:

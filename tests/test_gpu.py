@@ -1,5 +1,7 @@
 """What only a GPU can show; without one all of it is skipped. `python -m tests.benchmarks.gpu` runs it first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,19 @@ def test_spoiling_stays_on_the_gpu_and_waits_for_nothing(name):
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert spoiled.device.type == "cuda" and spoiled.isfinite().all()
+
+
+def test_a_step_waits_for_nothing(narrow):
+    trainer = trainer_on("cuda")
+    trainer.recipe = replace(trainer.recipe, mixup=0.2)
+    trainer.augmentation = Augmentation(32, corruption=0.5)
+    split, indices = small_split().to(GPU), torch.arange(8)
+    for mode in ("default", "error"):  # the first prepares
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            trainer._step(split, indices.to(GPU, non_blocking=True), 8, 0.01)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_run_is_stopped_resumed_and_reported(narrow, data_folder, tmp_path):

@@ -99,7 +99,7 @@ def mixup(alpha: float, crops: torch.Tensor, *targets: torch.Tensor) -> list[tor
     Returns:
         The crops and the targets, blended.
     """
-    share = torch.distributions.Beta(alpha, alpha).sample((len(crops),)).to(crops.device)
+    share = torch.distributions.Beta(alpha, alpha).sample((len(crops),)).to(crops.device, non_blocking=True)
     share = torch.minimum(share, 1 - share)
     partner = torch.randperm(len(crops), device=crops.device)
     return [torch.lerp(each, each[partner], share.view(-1, *[1] * (each.dim() - 1))) for each in (crops, *targets)]

@@ -185,7 +185,7 @@ class Trainer:
                 continue
             torch.manual_seed(self._step_seed(number))
             rate = self.learning_rate(progress.epoch * batches + number, batches)
-            loss, hits = self._step(split, indices.to(self.device), global_size, rate)
+            loss, hits = self._step(split, indices.to(self.device, non_blocking=True), global_size, rate)
             sums[0] += loss * len(indices)
             sums[1] += hits
             sums[2] += len(indices)
