@@ -25,6 +25,10 @@ LINEAR_HEAD = "linear"  # of torchvision's: their last layer
 # Of no use here: they take pictures of a single size, answer with more than one output, or end in no linear layer.
 LEFT_OUT = ("vit_", "maxvit", "inception", "googlenet", "squeezenet", *OWN_STORED)
 
+# torchvision 0.29.1 gives MNASNet 0.0003 and MobileNetV3 0.01, made for ImageNet's hundred thousands of steps: in our
+# first epochs their running statistics are still those of no picture, and what has learned all answers by chance.
+BATCH_NORM_MOMENTUM = 0.1
+
 
 class ArchitectureError(UserError):
     """There is no such network, or it cannot be had so; the message names what there is."""
@@ -59,6 +63,9 @@ class TorchvisionNetwork(nn.Module):
         own_dropouts = [layer for layer in self.trunk.modules() if type(layer) is nn.Dropout and layer.p > 0]
         for layer in own_dropouts:
             layer.p = dropout
+        for layer in self.trunk.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = BATCH_NORM_MOMENTUM
         self.num_features = last.in_features
         self.classifier = nn.Sequential(
             nn.Dropout(0.0 if own_dropouts else dropout), nn.Linear(last.in_features, num_classes)

@@ -97,6 +97,29 @@ def test_what_only_vgg16_has_is_refused_for_others(capsys):
         assert refused.value.code == 2 and "are vgg16's" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arch", ["mnasnet0_5", "mobilenet_v3_small"])
+def test_what_was_learned_in_few_steps_is_known_in_evaluation_too(arch):
+    # torchvision 0.29.1, models/mnasnet.py and mobilenetv3.py: their BatchNorm's momentum is 0.0003 and 0.01, with
+    # which these networks answer by chance in evaluation mode when they have learned all in training mode.
+    torch.manual_seed(0)
+    network, targets = make_network(arch, num_classes=2, dropout=0.0), torch.arange(32) % 2
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9)
+
+    def bright_half() -> torch.Tensor:
+        pictures = torch.randn(32, 3, 32, 32) / 2
+        pictures[targets == 1, :, :16] += 1
+        pictures[targets == 0, :, 16:] += 1
+        return pictures
+
+    for _ in range(50):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(bright_half()), targets).backward()
+        optimizer.step()
+    with torch.no_grad():
+        right = [(network.train(mode)(bright_half()).argmax(1) == targets).float().mean() for mode in (True, False)]
+    assert min(right) > 0.8
+
+
 def test_a_checkpoint_says_which_network_it_holds_and_gives_the_same_answers(trained):
     checkpoint = load_checkpoint(trained / "best.pt")
     assert (checkpoint["arch"], checkpoint["head"]) == (SMALL, "linear")
