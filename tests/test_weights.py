@@ -137,7 +137,6 @@ def test_weights_are_kept_in_pieces_as_soon_as_they_are_better(tmp_path, monkeyp
     run, kept = tmp_path / "work" / "student" / "a", tmp_path / "kept"
     run.mkdir(parents=True)
     kept.mkdir()
-    (run / "metrics.csv").write_text("epoch\n1\n")
     keeper = gpu.Keeper(tmp_path / "work", kept, seconds=0.02)
     keeper.start()
     for content in (os.urandom(2500), os.urandom(2100)):
@@ -146,7 +145,10 @@ def test_weights_are_kept_in_pieces_as_soon_as_they_are_better(tmp_path, monkeyp
         (run / "new.pt").rename(run / "best.pt")
         time.sleep(0.5)
         assert b"".join(file.read_bytes() for file in sorted(kept.glob("best.pt.*"))) == content
+    (run / "metrics.csv").write_text("epoch\n1\n")
+    os.utime(run / "best.pt")
     keeper.stop()
+    assert "epoch" in (kept / "best.txt").read_text()
     assert "2100 bytes" in (kept / "best.txt").read_text()
 
 

@@ -271,7 +271,8 @@ class Trainer:
         self.workers.average(self.average.buffers())
         mine = split.pictures[self.workers.rank :: self.workers.world]
         network = prepare_for_inference(self.average, self.device, self.recipe.precision, self.input_spec)
-        logits = predict_logits(network, mine, self.input_spec, tta)
+        together = 1024 if self.device.type == "cuda" else 64
+        logits = predict_logits(network, mine, self.input_spec, tta, together)
         if self.workers.world == 1:
             return logits
         shares = self.workers.gather(logits)

@@ -14,6 +14,7 @@ them. The last lines name the weights and record.md, a row a step for the model 
 """
 
 import argparse
+import csv
 import json
 import shlex
 import signal
@@ -183,8 +184,9 @@ def write_record(output: Path) -> Path:
         run = finished_run(output, step.name)
         if run:
             config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-            rows = [line.split(",") for line in (run / "metrics.csv").read_text().splitlines()[1:]]
-            hours, speed = sum(float(row[-1]) for row in rows) / 3600, float(rows[-1][-2])
+            with open(run / "metrics.csv", newline="") as file:
+                rows = list(csv.DictReader(file))
+            hours, speed = sum(float(row["seconds"]) for row in rows) / 3600, float(rows[-1]["pictures_per_second"])
             lines.append(
                 f"| {step.name} | {accuracy_of(run):.2%} | {config['epochs']} | {speed:.0f} | {hours:.2f} "
                 f"| {config['seed']} | {run / 'train.log'} |"

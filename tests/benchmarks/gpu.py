@@ -122,7 +122,10 @@ class Keeper(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(self._seconds):
-            self._keep()
+            try:
+                self._keep()
+            except OSError as error:
+                print(f"the weights were not kept this time: {error}", file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         self._ended.set()
@@ -133,13 +136,15 @@ class Keeper(threading.Thread):
         found = [(path.stat().st_mtime, path) for path in self._work.glob("*/*/best.pt")]
         if not found or self._kept == max(found):
             return
-        self._kept = max(found)
-        path = self._kept[1]
+        newest = max(found)
+        path = newest[1]
         content = path.read_bytes()  # whole: it is written beside and then renamed
         for number, start in enumerate(range(0, len(content), PIECE)):
             (self._output / f"best.pt.{number}").write_bytes(content[start : start + PIECE])
-        text = f"{path}, {len(content)} bytes\n{(path.parent / 'metrics.csv').read_text(encoding='utf-8')}"
-        (self._output / "best.txt").write_text(text, encoding="utf-8")
+        table = path.parent / "metrics.csv"  # is written after the first epoch's weights
+        rows = table.read_text(encoding="utf-8") if table.is_file() else ""
+        (self._output / "best.txt").write_text(f"{path}, {len(content)} bytes\n{rows}", encoding="utf-8")
+        self._kept = newest
 
 
 if __name__ == "__main__":
