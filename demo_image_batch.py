@@ -25,7 +25,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from models.batch.files import locked
 from models.batch.journal import Journal
 from models.batch.pipeline import label_pictures
 from models.batch.pool import WorkerPool
@@ -51,6 +50,7 @@ from models.command_line import (
     tell_precision,
 )
 from models.errors import UserError
+from models.files import locked
 
 INPUT = Path(__file__).parent / "input"
 MOST_LINES = 30  # pictures of which each has a line on the terminal
@@ -128,7 +128,7 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
             tell_precision(classifier.device, classifier.precision)
 
         def begin() -> None:
-            stack.enter_context(locked(output / FOLDER / "lock"))
+            stack.enter_context(locked(output / FOLDER / "lock", output))
             begin_run(output, run, goes_on)
             if remark:
                 print(remark, file=sys.stderr)

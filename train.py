@@ -26,6 +26,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,7 @@ from models.command_line import (
 from models.device import choose_device, choose_precision, make_ready_to_train
 from models.errors import UserError
 from models.export import ExportError, export_onnx
+from models.files import locked
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -66,8 +68,8 @@ from models.training.dataset import (
     find_copies,
     load_split,
 )
-from models.training.folds import PERSON_PATTERN, cross_validate, plan_folds
-from models.training.loop import COMPILE_MODES, Recipe, Trainer
+from models.training.folds import PERSON_PATTERN, FoldPlan, cross_validate, plan_folds
+from models.training.loop import COMPILE_MODES, Recipe, Trainer, TrainingDiverged
 from models.training.metrics import cross_fitted_calibration_error, format_report
 from models.training.run import Run, StopSignal, make_report, report_best, train_epochs
 from models.training.start import start_network
@@ -86,7 +88,7 @@ RECIPE_FLAGS = (
 RESUME_MAY_CHANGE = ("resume", "device", "compile", "max_minutes")
 RUNS = Path("output/train")
 EXPORT_CHECKED_ON = 256  # pictures
-FIT_SHARE = 0.85  # of --fit-minutes for the steps; the rest is for val, for saving, and for what slows down
+FIT_SHARE = 0.9  # of what is left of --fit-minutes: the rest is for saving, and for what slows down
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -144,7 +146,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     optimisation.add_argument("--epochs", type=positive(int), default=40, help="of which the best on val is kept")
     optimisation.add_argument(
         "--fit-minutes", type=positive(float), metavar="M",
-        help="train for fewer epochs where --epochs would take longer than M minutes here, by a measurement of seconds",
+        help="train for fewer epochs where --epochs would take longer than M minutes here, by a short measurement",
     )  # fmt: skip
     optimisation.add_argument("--batch-size", type=positive(int), default=64, help="pictures a step and process")
     optimisation.add_argument("--lr", type=positive(float), default=0.01, help="peak learning rate")
@@ -280,8 +282,14 @@ def main(argv: list[str] | None = None) -> int:
         return evaluate(arguments)
     if arguments.export:
         return export(arguments)
-    with join_workers(arguments.device) as (workers, device):
-        return train(arguments, workers, device)
+    try:
+        with join_workers(arguments.device) as (workers, device):
+            return train(arguments, workers, device)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the GPU's memory is full ({str(error).splitlines()[0]}): take a smaller --batch-size or --input-size, "
+            "or end what else runs on it"
+        ) from error
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -334,17 +342,27 @@ def train(arguments: argparse.Namespace, workers: Workers, device: torch.device)
     config = _config(arguments)
     if resumed:  # one begun by an older version lacks the newer flags
         config = resumed.config = {**config, **resumed.config}
-    data, limit, test_side = Path(config["data"]), config["limit"], make_input_spec(config["input_size"])["resize"]
+    data = Path(config["data"])
     # What is missing is said before a folder is made.
     check_input_size(config["arch"], config["input_size"])
     plan, class_names = None, []
     if config.get("folds"):
-        plan = plan_folds(data, config["folds"], config["group_pattern"], config["seed"], limit)
+        plan = plan_folds(data, config["folds"], config["group_pattern"], config["seed"], config["limit"])
     else:
         class_names = find_classes(data)
     run = resumed or Run.start(config, arguments.output, workers)
+    with locked(run.folder / ".lock", run.folder) if run.writes else nullcontext():
+        return _train(run, plan, class_names, workers, device, stop, arguments.compile)
+
+
+def _train(
+    run: Run, plan: FoldPlan | None, class_names: list[str],
+    workers: Workers, device: torch.device, stop: StopSignal, compile_mode: str,
+) -> int:  # fmt: skip
+    config = run.config
+    data, limit, test_side = Path(config["data"]), config["limit"], make_input_spec(config["input_size"])["resize"]
     make_ready_to_train(device)
-    fit = partial(_fit, workers=workers, device=device, stop=stop, compile_mode=arguments.compile)
+    fit = partial(_fit, workers=workers, device=device, stop=stop, compile_mode=compile_mode)
     if plan:
         fit = partial(fit, class_names=plan.class_names)
         return DONE if cross_validate(run, plan, fit, test_side, stop) else IN_PART
@@ -394,26 +412,31 @@ def _fit(
             run.log_stop(stop.reason, "while the teachers were asked")
             return None
     train_split = train_split.to(device)
-    if config["fit_minutes"] and not run.was_begun:
-        _fit_epochs(run, trainer, train_split)
+    try:
+        if config["fit_minutes"] and trainer.progress.steps == 0:
+            _fit_epochs(run, trainer, train_split, val_split, stop)
+    except TrainingDiverged as error:
+        run.log(f"stopped: {error}; try a smaller --lr")
+        return None
     run.log(
         f"{len(train_split)} train and {len(val_split)} val pictures; {network.arch}, head {network.head}, "
         f"input {config['input_size']}, {precision} on {_describe(device, workers)}; "
         f"epochs {trainer.progress.epoch + 1} to {trainer.recipe.epochs}, into {run.folder}"
     )
-    try:
-        return trainer if train_epochs(run, trainer, train_split, val_split, stop) else None
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"the GPU's memory cannot hold a step of {config['batch_size']} pictures of {config['input_size']} pixels: "
-            "start again with a smaller --batch-size or --input-size"
-        ) from error
+    return trainer if train_epochs(run, trainer, train_split, val_split, stop) else None
 
 
-def _fit_epochs(run: Run, trainer: Trainer, split: Split) -> None:
-    """Makes the epochs as few as --fit-minutes says, before the first one, and writes that into the settings."""
-    speed = trainer.workers.gather(trainer.measure_speed(split))[0]
-    fitting = max(1, int(FIT_SHARE * 60 * run.config["fit_minutes"] * speed / len(split)))
+def _fit_epochs(run: Run, trainer: Trainer, split: Split, val_split: Split, stop: StopSignal) -> None:
+    """Makes the epochs as few as --fit-minutes says, before the first one, and writes that into the settings.
+
+    What is behind already (reading, asking teachers, compiling) counts, as do val after each epoch and the report.
+    """
+    speed = trainer.measure_speed(split)
+    started = time.monotonic()
+    trainer.evaluate(val_split)
+    looking = time.monotonic() - started
+    left = FIT_SHARE * (60 * run.config["fit_minutes"] - stop.seconds() - 2 * looking)
+    fitting = trainer.workers.gather(max(1, int(left / (len(split) / speed + looking))))[0]
     run.log(
         f"{speed:.0f} pictures/s: {fitting} epochs fit into {run.config['fit_minutes']:g} minutes; "
         f"training for {min(fitting, run.config['epochs'])}"

@@ -2,9 +2,10 @@
 
     python -m R.make_pictures
 
-report.json and metrics.csv are of the run that trained the shipped weights, rpn_training.csv of the one that trained
-the network that finds faces, ladder.csv is what `python -m tests.benchmarks.ladder` measured; all else is made from
-what is here. The report's page is photographed by Chromium, and stays as it is where there is none.
+report.json is of the shipped weights, stages.csv of the runs that trained them, rpn_training.csv of the one that
+trained the network that finds faces, ladder.csv and robustness.csv are what `python -m tests.benchmarks.ladder` and
+`robustness` measured; all else is made from what is here. The report's page is photographed by Chromium, and stays as
+it is where there is none.
 """
 
 import csv
@@ -66,12 +67,18 @@ def make_training_plots() -> None:
     drawing.plot_network(VGG16(), size, CLASS_NAMES, HERE / "VGG-NET.png")
     drawing.plot_confusion_matrix(json.loads((HERE / "report.json").read_text()), HERE / "confusion_matrix.png")
     for name, plot, picture in (
-        ("metrics.csv", drawing.plot_curves, "curves.png"),
+        ("stages.csv", _plot_stages, "curves.png"),
+        ("robustness.csv", drawing.plot_robustness, "robustness.png"),
         ("ladder.csv", drawing.plot_ladder, "ladder.png"),
         ("rpn_training.csv", drawing.plot_face_training, "rpn_training.png"),
     ):
         with (HERE / name).open(newline="") as file:
             plot(list(csv.DictReader(file)), HERE / picture)
+
+
+def _plot_stages(rows: list[dict[str, str]], path: Path) -> None:
+    """The curves of all stages, one after another."""
+    drawing.plot_curves([{**row, "epoch": number} for number, row in enumerate(rows, start=1)], path)
 
 
 def make_camera_picture(folder: Path) -> None:

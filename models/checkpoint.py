@@ -22,6 +22,7 @@ A checkpoint is a dict of tensors and plain Python values:
 import os
 import pickle
 import tempfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,16 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     return checkpoint
 
 
+def load_weights(network: torch.nn.Module, weights: dict[str, torch.Tensor], **options: bool) -> None:
+    """`network.load_state_dict(weights, **options)` for weights from a file, which kept no versions of the modules.
+
+    torchvision's MNASNet refuses weights without a version, and takes those without one for another network's.
+    """
+    versioned = OrderedDict(weights)
+    versioned._metadata = network.state_dict()._metadata  # type: ignore[attr-defined]
+    network.load_state_dict(versioned, **options)
+
+
 def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> Network:
     """The network that a checkpoint describes, float32, on the CPU, in evaluation mode.
 
@@ -156,7 +167,7 @@ def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> Networ
     weights = {key: value.float() if value.is_floating_point() and not as_stored else value
                for key, value in checkpoint["state_dict"].items()}  # fmt: skip
     try:
-        network.load_state_dict(weights, assign=True)
+        load_weights(network, weights, assign=True)
     except RuntimeError as error:
         raise CheckpointError("the checkpoint's weights do not fit the network that it names") from error
     return network.eval()

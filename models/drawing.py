@@ -7,6 +7,7 @@ Pictures are drawn with Pillow and its own font, the same on every system. Matpl
 plot is made: the demos make none, and start sooner without it.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -318,7 +319,8 @@ def plot_robustness(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """
     kinds, checkpoints = (list(dict.fromkeys(row[name] for row in rows)) for name in ("kind", "checkpoint"))
     figure, axis = _new_figure(1, 1, width=10, height=1.4 + 0.2 * len(kinds) * (1 + len(checkpoints)))
-    for number, (checkpoint, colour) in enumerate(zip(checkpoints, ("#999999", "#D55E00", "#0072B2", "#009E73"))):
+    colours = itertools.cycle(("#999999", "#D55E00", "#0072B2", "#009E73"))
+    for number, (checkpoint, colour) in enumerate(zip(checkpoints, colours)):
         for place, kind in enumerate(kinds):
             shares = [
                 100 * float(row["accuracy"]) for row in rows if (row["checkpoint"], row["kind"]) == (checkpoint, kind)

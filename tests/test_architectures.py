@@ -1,6 +1,7 @@
 """torchvision's networks in VGG16's place: trained, stored, asked, explained and exported as VGG16 is."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -182,6 +183,28 @@ def test_torchvisions_own_weights_and_a_checkpoint_are_starts(tmp_path):
     save_atomically(tmp_path / "a.pt", checkpoint)
     again = start_network(str(tmp_path / "a.pt"), arch=SMALL, **START)
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in begun.state_dict().items())
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_each_family_is_stored_and_read_again(arch, tmp_path):
+    network = make_network(arch).eval()
+    checkpoint = make_checkpoint(network, list(CLASS_NAMES), SPEC, metrics={}, config={}, epoch=1, half=False)
+    save_atomically(tmp_path / "a.pt", checkpoint)
+    again = build_network(load_checkpoint(tmp_path / "a.pt"))
+    pictures = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(again(pictures), network(pictures))
+
+
+def test_densenets_file_with_names_of_old_is_a_start(tmp_path):
+    published = torchvision.models.densenet121()
+    old = {re.sub(r"(denselayer\d+)\.(norm|conv)([12])\.", r"\1.\2.\3.", key): value
+           for key, value in published.state_dict().items()}  # fmt: skip
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "old.pth")
+    begun = start_network(str(tmp_path / "old.pth"), arch="densenet121", **START)
+    ours, theirs = (each.denseblock1.denselayer1.conv1.weight for each in (begun.trunk.features, published.features))
+    assert torch.equal(ours, theirs)
 
 
 def test_weights_of_another_network_are_refused_in_a_sentence(tmp_path):

@@ -87,6 +87,23 @@ def test_a_share_of_the_batch_is_spoiled_and_the_rest_left_as_it_is(faces):
     assert torch.equal(Corruption(0.0)(crops), crops)
 
 
+def test_all_sizes_of_pixels_are_seen_in_batches_of_any_size():
+    picture = torch.rand(2, 96, 96) * 255
+    lost = set()
+    for seed in range(200):
+        torch.manual_seed(seed)
+        lost.add(round((KINDS["pixelation"](picture, NONE[:2])[0] - picture[0]).square().mean().item()))
+    assert len(lost) == 12  # six sizes, enlarged smoothly or not
+
+
+def test_a_small_share_is_kept_on_average(faces):
+    spoiled = 0
+    for seed in range(400):
+        torch.manual_seed(seed)
+        spoiled += int((Corruption(0.05)(faces) != faces).any(2).any(1).sum())
+    assert 0.03 < spoiled / 2400 < 0.07
+
+
 def test_every_kind_gets_its_turn_in_small_batches(faces):
     asked = []
     kinds = {name: (lambda crops, _, name=name: asked.append(name) or crops) for name in KINDS}

@@ -393,9 +393,9 @@ def test_a_table_that_a_person_changed_or_that_is_of_other_pictures_stays(photos
 
 
 def test_two_runs_do_not_share_an_output_folder_at_a_time(photos, label, capsys):
-    from models.batch.files import locked
+    from models.files import locked
 
-    with locked(Path("output/.batch/lock")):
+    with locked(Path("output/.batch/lock"), Path("output")):
         assert label(photos) == 2
     assert "another run" in capsys.readouterr().err
     assert label(photos) == 0

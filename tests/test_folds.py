@@ -59,7 +59,7 @@ def finished_folds(people_folder, tmp_path_factory) -> Path:
 
 
 def names_of(run: Path) -> set[str]:
-    return {path.name for path in run.iterdir()}
+    return {path.name for path in run.iterdir() if path.name != ".lock"}
 
 
 def weights_of(run: Path, fold: int) -> dict[str, torch.Tensor]:

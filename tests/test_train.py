@@ -69,7 +69,7 @@ def finished_run(data_folder, tmp_path_factory) -> Path:
 
 
 def test_a_run_folder_holds_all_that_was_promised(finished_run):
-    assert {path.name for path in finished_run.iterdir()} == RUN_FILES
+    assert {path.name for path in finished_run.iterdir() if path.name != ".lock"} == RUN_FILES
     assert [row["epoch"] for row in rows(finished_run)] == ["1", "2", "3", "4"]
     assert json.loads((finished_run / "config.json").read_text())["epochs"] == 4
     assert "epoch   4/4" in (finished_run / "train.log").read_text()
@@ -104,7 +104,7 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(narrow, data_folder, f
     run = only_run(tmp_path)
     assert len(rows(run)) == 2
     assert train.main(["--resume", "--output", str(tmp_path)]) == 0
-    assert only_run(tmp_path) == run and {path.name for path in run.iterdir()} == RUN_FILES
+    assert only_run(tmp_path) == run and {path.name for path in run.iterdir() if path.name != ".lock"} == RUN_FILES
     assert_same_end(run, finished_run)
 
 
@@ -226,7 +226,7 @@ def test_two_processes_train_together_and_one_writes(data_folder, tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     run = only_run(tmp_path)
-    assert {path.name for path in run.iterdir()} == RUN_FILES and len(rows(run)) == 2
+    assert {path.name for path in run.iterdir() if path.name != ".lock"} == RUN_FILES and len(rows(run)) == 2
     assert "2 processes" in (run / "train.log").read_text()
     assert json.loads((run / "report.json").read_text())["n"] == 28
     assert torch.load(run / "last.pt", weights_only=True)["progress"]["steps"] == 2 * 4  # 56 pictures in batches of 2×8
@@ -369,11 +369,13 @@ def test_a_persons_own_three_classes_are_trained_and_carried_along(narrow, tmp_p
 
 def test_epochs_are_as_many_as_fit_into_the_minutes(narrow, data_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "measure_speed", lambda self, split: 56 / 2)  # two seconds an epoch
-    fitting = ["--epochs", "9", "--fit-minutes", "0.2"]
+    monkeypatch.setattr(StopSignal, "seconds", lambda self: 12)  # are behind
+    fitting = ["--epochs", "30", "--fit-minutes", "0.8"]
     assert train.main(quick(data_folder, tmp_path / "a", *fitting)) == 0
     run = only_run(tmp_path / "a")
-    assert len(rows(run)) == 5 == json.loads((run / "config.json").read_text())["epochs"]  # 85 % of 12 seconds
-    assert "28 pictures/s: 5 epochs fit into 0.2 minutes" in (run / "train.log").read_text()
+    epochs = json.loads((run / "config.json").read_text())["epochs"]
+    assert len(rows(run)) == epochs and 12 <= epochs <= 16  # 90 % of 36 seconds, and looking at val takes a part
+    assert f"28 pictures/s: {epochs} epochs fit into 0.8 minutes" in (run / "train.log").read_text()
     assert train.main(quick(data_folder, tmp_path / "b", "--epochs", "2", "--fit-minutes", "9")) == 0
     assert len(rows(only_run(tmp_path / "b"))) == 2  # no more than were asked for
 
@@ -384,7 +386,26 @@ def test_a_run_that_was_fitted_goes_on_to_the_same_end(narrow, data_folder, tmp_
         stop_after(patch, 3)
         assert train.main(quick(data_folder, tmp_path, "--fit-minutes", "0.1")) == 1
     assert train.main(["--resume", "--output", str(tmp_path)]) == 0
-    assert len(rows(only_run(tmp_path))) == 2
+    assert len(rows(only_run(tmp_path))) in (1, 2)
+
+
+def test_minutes_are_kept_in_mind_by_a_run_that_was_stopped_while_teachers_were_asked(
+    narrow, data_folder, untrained_checkpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Trainer, "measure_speed", lambda self, split: 56 / 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("models.training.run.StopSignal.asked", lambda self: True)
+        patch.setattr(train, "ask_teachers", lambda *_: None)
+        flags = ["--teachers", str(untrained_checkpoint), "--epochs", "30", "--fit-minutes", "0.1"]
+        assert train.main(quick(data_folder, tmp_path, *flags)) == 1
+    monkeypatch.setattr(train, "ask_teachers", lambda paths, split, *_: torch.full((len(split), 7), 1 / 7))
+    assert train.main(["--resume", "--output", str(tmp_path)]) == 0
+    assert len(rows(only_run(tmp_path))) < 4
+
+
+def test_a_loss_that_is_no_number_in_the_measurement_is_a_sentence_too(narrow, data_folder, tmp_path, capsys):
+    assert train.main(quick(data_folder, tmp_path, "--lr", "1e30", "--fit-minutes", "1")) == 1
+    assert "try a smaller --lr" in capsys.readouterr().err
 
 
 def test_folds_have_equally_many_epochs(capsys):
@@ -401,13 +422,21 @@ def test_a_step_that_memory_cannot_hold_is_a_sentence_with_the_remedy(
 
     monkeypatch.setattr(Trainer, "train_one_epoch", full)
     assert train.main(quick(data_folder, tmp_path)) == 2
-    assert "a smaller --batch-size or --input-size" in capsys.readouterr().err.splitlines()[-1]
+    assert "take a smaller --batch-size or --input-size" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_machine_that_cannot_compile_is_told_to_leave_it_out(narrow, data_folder, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_a_machine_that_cannot_compile_is_told_to_leave_it_out(
+    narrow, data_folder, tmp_path, capsys, monkeypatch, direction
+):
+    def refuse(*_):
+        raise torch._dynamo.exc.InternalTorchDynamoError("there is no compiler\nand more")
+
     def fails(network, **_):
-        def call(_pictures):
-            raise torch._dynamo.exc.InternalTorchDynamoError("there is no compiler\nand more")
+        def call(pictures):
+            logits = network(pictures)
+            logits.register_hook(refuse)
+            return refuse() if direction == "forward" else logits
 
         return call
 

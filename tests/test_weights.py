@@ -11,6 +11,7 @@ import pytest
 
 import train
 from models.checkpoint import load_checkpoint
+from models.files import locked
 from models.training import weights
 from models.training.weights import RECIPE, Step, finished_run
 from tests.benchmarks import gpu
@@ -64,7 +65,7 @@ def test_a_step_that_was_stopped_goes_on_where_it_was(recipe, data_folder, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr("models.training.run.StopSignal.asked", lambda self: next(asked) > 2)
         assert make(data_folder, tmp_path) == 1
-    assert "stopped in teacher: the same command goes on" in capsys.readouterr().err
+    assert "stopped in teacher, see above; the same command goes on" in capsys.readouterr().err
     assert make(data_folder, tmp_path) == 0
     assert recipe[1][0] == "--resume" and len(list((tmp_path / "teacher").glob("*/last.pt"))) == 1
 
@@ -81,9 +82,38 @@ def test_a_step_that_train_refuses_ends_the_recipe_with_its_reason(recipe, tmp_p
     assert "python preprocess.py fer2013.csv" in said and "teacher ended with exit code 2" in said
 
 
-def test_minutes_are_shared_out_and_make_the_epochs_fewer(recipe, data_folder, tmp_path):
-    assert make(data_folder, tmp_path, "--minutes", "0.01") == 0
-    assert all(command[command.index("--fit-minutes") + 1] == "0.05" for command in recipe)
+def test_minutes_are_shared_out_among_the_steps_that_are_left(recipe, data_folder, tmp_path, monkeypatch):
+    clock, asked = [0.0], []
+
+    def run(command: list[str]) -> int:
+        asked.append(float(command[command.index("--fit-minutes") + 1]))
+        clock[0] += 60 * 3  # the first step takes longer than its share
+        return train.main([*command[2:], "--fit-minutes", "1"])
+
+    monkeypatch.setattr(weights, "run_to_its_end", run)
+    monkeypatch.setattr(weights.time, "monotonic", lambda: clock[0])
+    assert make(data_folder, tmp_path, "--minutes", "4") == 0
+    start = weights.START_SECONDS / 60
+    assert asked == pytest.approx([2 - start, 1 - start], abs=0.01)
+    assert "| 2 of 2 |" in (tmp_path / "record.md").read_text()
+
+
+def test_what_was_made_within_minutes_is_not_taken_for_the_whole_recipe(recipe, data_folder, tmp_path, capsys):
+    assert make(data_folder, tmp_path, "--minutes", "5") == 0
+    assert make(data_folder, tmp_path, "--minutes", "2") == 0  # to go on with
+    assert make(data_folder, tmp_path) == 2
+    assert "was made with other flags" in capsys.readouterr().err
+
+
+def test_two_recipes_do_not_share_a_folder_and_two_trainings_no_run(recipe, data_folder, tmp_path, capsys):
+    with locked(tmp_path / ".lock", tmp_path):
+        assert make(data_folder, tmp_path) == 2
+    assert f"another run is at work in {tmp_path}" in capsys.readouterr().err
+    assert make(data_folder, tmp_path) == 0
+    student = finished_run(tmp_path, "student")
+    with locked(student / ".lock", student):
+        assert train.main(["--resume", str(student)]) == 2
+    assert f"another run is at work in {student}" in capsys.readouterr().err
 
 
 def test_the_recipe_is_one_that_train_understands():
@@ -152,10 +182,20 @@ def test_weights_are_kept_in_pieces_as_soon_as_they_are_better(tmp_path, monkeyp
     assert "2100 bytes" in (kept / "best.txt").read_text()
 
 
+def test_what_takes_too_long_is_ended_and_its_answer_not_taken(tmp_path):
+    with open(tmp_path / "log.txt", "w") as log:
+        started = time.monotonic()
+        slow = ["-c", "import time; print('half', flush=True); time.sleep(60)"]
+        assert gpu.run(slow, log, 1.5, tmp_path / "answer") != 0 and time.monotonic() - started < 20
+        assert not (tmp_path / "answer").exists()
+        assert gpu.run(["-c", "print(1); print(2); print()"], log, 60, tmp_path / "answer") == 0
+    assert (tmp_path / "answer").read_text() == "2\n" and "half" in (tmp_path / "log.txt").read_text()
+
+
 def test_the_gpu_script_rehearses_on_a_cpu_and_goes_on_without_what_fails(tmp_path, monkeypatch, capsys):
     ran = []
 
-    def run(command, log, last_line_to=None):
+    def run(command, log, seconds=None, last_line_to=None):
         ran.append(command)
         if last_line_to:
             last_line_to.write_text(json.dumps({"rows": []}))

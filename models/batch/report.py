@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from models.batch.files import replacing
 from models.batch.records import Record
 from models.expressions import UNCERTAIN, class_colour
+from models.files import replacing
 
 REPORT = "report.html"
 TEMPLATE = Path(__file__).parent / "report_template.html"

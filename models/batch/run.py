@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from models.batch.files import replacing
 from models.errors import UserError
+from models.files import replacing
 
 FOLDER, PARTS = ".batch", "parts"
 

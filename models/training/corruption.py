@@ -48,9 +48,11 @@ class Corruption:
         """
         kinds = [KINDS[name] for name in self.kinds or KINDS]
         crops = crops.clone()
+        # What is left over of a whole picture is one or none, by chance: on average the share is kept.
+        rest = torch.rand(())
         for share in (self.share, self.share / 2):
             order = torch.randperm(len(kinds)).tolist()  # of a small batch not all kinds get a picture
-            ends = torch.linspace(0, share * len(crops), len(kinds) + 1).round().int().tolist()
+            ends = (torch.linspace(0, share * len(crops), len(kinds) + 1) + rest).int().tolist()
             for kind, start, end in zip(order, ends, ends[1:]):
                 if end > start:
                     strength = torch.rand(end - start, 1, 1, device=crops.device)
@@ -162,15 +164,15 @@ def jpeg(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
 
 
 def pixelation(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
-    """A face of few pixels, enlarged smoothly or not."""
-    side = crops.shape[-1]
-    spoiled = torch.empty_like(crops)
-    # The sizes are a few fixed ones, shared out by place, since a batch is resized as one.
-    for start, small in enumerate((14, 18, 22, 28, 36, 48)):
+    """A face of few pixels, enlarged smoothly or not; of the strength no use is made."""
+    side, spoiled = crops.shape[-1], crops.clone()
+    # A batch is resized as one: each size is drawn for the pictures at some places.
+    for start, size in enumerate(torch.randperm(6).tolist()):
+        small = round((14, 18, 22, 28, 36, 48)[size] * _pixels(crops))
         part = crops[start::6, None]
         if len(part):
             shrunk = F.interpolate(part, size=(small, small), mode="area")
-            mode = "nearest" if start % 2 else "bilinear"
+            mode = "nearest" if torch.rand(()) < 0.5 else "bilinear"
             spoiled[start::6] = F.interpolate(shrunk, size=(side, side), mode=mode)[:, 0]
     return spoiled
 

@@ -240,7 +240,7 @@ def report_fold(fold: Run, trainer: Trainer, test_split: Split, name: str) -> No
     if not fold.writes:
         return
     report = make_report(logits, test_split, trainer.class_names, name, TTA, checkpoint["temperature"])
-    checkpoint["metrics"] = {"split": name, "tta": TTA, **{key: report[key] for key in SUMMARY}}
+    checkpoint["metrics"] = {"split": name, "tta": TTA, **{key: report[key] for key in SUMMARY if key in report}}
     save_atomically(fold.folder / "final.pt", checkpoint)
     drawing.plot_confusion_matrix(report, fold.folder / "confusion_matrix.png")
     fold.log(f"{name}, weights of the last epoch, with --tta {TTA}:\n{format_report(report)}")

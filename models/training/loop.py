@@ -8,7 +8,8 @@ the unbroken run would have, bit for bit on a CPU.
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,6 +32,18 @@ COMPILE_MODES = ("off", "default", "reduce-overhead")  # the latter two torch.co
 
 class CompileError(UserError):
     """torch.compile does not work on this machine; the message names the remedy."""
+
+
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Turns what torch.compile says, at the first step of each direction, into a sentence."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        raise CompileError(f"torch.compile does not work here ({reason}): leave out --compile") from error
 
 
 class TrainingDiverged(ArithmeticError):
@@ -219,32 +232,23 @@ class Trainer:
         if recipe.mixup:
             crops, shares, *blended = mixup(recipe.mixup, crops, shares, *([] if votes is None else [votes]))
             votes = blended[0] if blended else None
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-            outputs = self._learn(normalise(crops, self.input_spec))
+        # An epoch's last, smaller batch is not worth being compiled for.
+        learner = self.compiled if len(indices) == recipe.batch_size else self.parallel
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with _compiling(), torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            outputs = learner(normalise(crops, self.input_spec))
         logits, vote_logits = outputs if self.with_votes else (outputs, None)
         loss = F.cross_entropy(logits.float(), shares, label_smoothing=recipe.label_smoothing)
         if vote_logits is not None and votes is not None:
             loss = loss + recipe.votes_weight * F.cross_entropy(vote_logits.float(), votes)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
         # Processes' gradients are averaged as if their shares of the batch were equal: weigh by the true shares.
-        (loss * (len(indices) * self.workers.world / global_size)).backward()
+        with _compiling():
+            (loss * (len(indices) * self.workers.world / global_size)).backward()
         self.optimizer.step()
         self._update_average()
         return loss.detach(), (logits.argmax(1) == targets).sum()
-
-    def _learn(self, pictures: torch.Tensor) -> Any:
-        """The learner's outputs; an epoch's last, smaller batch is not worth being compiled for."""
-        if self.compiled is self.parallel or len(pictures) != self.recipe.batch_size:
-            return self.parallel(pictures)
-        try:
-            return self.compiled(pictures)
-        except Exception as error:
-            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-                raise
-            reason = str(error).strip().split("\n")[0]
-            raise CompileError(f"torch.compile does not work here ({reason}): leave out --compile") from error
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -271,7 +275,9 @@ class Trainer:
         self.workers.average(self.average.buffers())
         mine = split.pictures[self.workers.rank :: self.workers.world]
         network = prepare_for_inference(self.average, self.device, self.recipe.precision, self.input_spec)
-        together = 1024 if self.device.type == "cuda" else 64
+        together = 64
+        if self.device.type == "cuda":  # enough for it to be busy, and no more memory than training takes
+            together = max(64, 1024 * 96**2 // self.input_spec["size"] ** 2)
         logits = predict_logits(network, mine, self.input_spec, tta, together)
         if self.workers.world == 1:
             return logits

@@ -284,24 +284,23 @@ def report_best(run: "Run", trainer: Trainer, val_split: Split) -> None:
     report = make_report(logits, val_split, class_names, "val", tta, temperature)
     report["seconds"] = round(time.perf_counter() - started, 2)
     report["cross_fitted_calibration_error"] = cross_fitted_calibration_error(logits, val_split.targets)
-    reports = {"report.json": report}
-    data = Path(run.config["data"])
+    data, test_report = Path(run.config["data"]), None
     if (data / "test").is_dir():
         test_split = load_split(data, "test", trainer.input_spec["resize"], run.config["limit"], class_names)
         started = time.perf_counter()
         test_report = make_report(trainer.evaluate(test_split, tta), test_split, class_names, "test", tta, temperature)
-        reports["report_test.json"] = {**test_report, "seconds": round(time.perf_counter() - started, 2)}
+        test_report["seconds"] = round(time.perf_counter() - started, 2)
     if not trainer.workers.is_writer:
         return
     checkpoint["temperature"] = temperature
     checkpoint["metrics"] = {"split": "val", "tta": tta, **{key: report[key] for key in SUMMARY}}
     save_atomically(run.folder / "best.pt", checkpoint)
-    for name, content in reports.items():
-        run.write_json(name, content)
     drawing.plot_confusion_matrix(report, run.folder / "confusion_matrix.png")
     run.log(f"best epoch {checkpoint['epoch']}, on val with --tta {tta}:\n{format_report(report)}")
-    if "report_test.json" in reports:
-        run.log(f"the same weights on test:\n{format_report(reports['report_test.json'])}")
+    if test_report:
+        run.write_json("report_test.json", test_report)
+        run.log(f"the same weights on test:\n{format_report(test_report)}")
+    run.write_json("report.json", report)  # last: where it is, all of the run is
     print(f"wrote {run.folder}: best.pt, report.json, curves.png, confusion_matrix.png")
 
 
@@ -345,7 +344,8 @@ class StopSignal:
     """
 
     def __init__(self, max_minutes: float | None, workers: Workers, device: torch.device):
-        self.deadline = time.monotonic() + max_minutes * 60 if max_minutes else float("inf")
+        self.started = time.monotonic()
+        self.deadline = self.started + max_minutes * 60 if max_minutes else float("inf")
         self.workers, self.device = workers, device
         self.reason = ""
 
@@ -360,6 +360,10 @@ class StopSignal:
     def _note(self, number: int, _frame: object) -> None:
         self.reason = f"by {signal.Signals(number).name}"
         signal.signal(signal.SIGINT, self.before[signal.SIGINT])
+
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self.started
 
     def asked(self) -> bool:
         if not self.reason and time.monotonic() > self.deadline:

@@ -3,6 +3,7 @@
 >>> network = start_network("imagenet", head="gap", num_classes=7, pictures=train.pictures[:512], input_spec=spec)
 """
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -11,10 +12,12 @@ import torch
 from torch import nn
 
 from models.architectures import OWN, OWN_STORED, Network, TorchvisionNetwork, make_network
-from models.checkpoint import CheckpointError, read_weights_file
+from models.checkpoint import CheckpointError, load_weights, read_weights_file
 from models.errors import UserError
 from models.vgg16 import VGG16
 from models.views import normalise
+
+DENSENET_KEY = re.compile(r"(denselayer\d+)\.(norm|conv)\.([12])\.")
 
 
 class StartWeightsError(UserError):
@@ -148,8 +151,8 @@ def _load_fitting(network: VGG16, weights: dict[str, torch.Tensor], origin: str)
 def _load_trunk(network: TorchvisionNetwork, weights: dict[str, torch.Tensor], origin: str) -> None:
     """Loads all but the last layer, and that too where it is of these very classes."""
     own = network.state_dict()
-    if not any(key.startswith("trunk.") for key in weights):  # torchvision's own file
-        weights = {f"trunk.{key}": value for key, value in weights.items()}
+    if not any(key.startswith("trunk.") for key in weights):  # torchvision's own file; DenseNet's has names of old
+        weights = {"trunk." + DENSENET_KEY.sub(r"\1.\2\3.", key): value for key, value in weights.items()}
     fitting = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
     missing = [key for key in own if key.startswith("trunk.") and key not in fitting]
     if missing:
@@ -157,4 +160,4 @@ def _load_trunk(network: TorchvisionNetwork, weights: dict[str, torch.Tensor], o
             f"--init {origin}: it does not fit {network.arch}: {len(missing)} of its weights are missing or of another "
             f"shape, {missing[0].removeprefix('trunk.')} for one"
         )
-    network.load_state_dict(fitting, strict=False)
+    load_weights(network, fitting, strict=False)

@@ -6,8 +6,8 @@
 
 A step is a run of train.py, into a folder of its own in output/weights/, and its command is printed. A step whose
 result is there is skipped and one that was stopped goes on, so the same command finishes what a kill or Ctrl-C broke
-off; what was made with other flags is not taken for it. Flags that are not this program's are train.py's and go to
-every step.
+off; what was made with other flags, or within --minutes where none are given now, is not taken for it. Flags that are
+not this program's are train.py's and go to every step.
 
 Without --minutes every step has all of its epochs: days on a CPU. With --minutes each has its share of what is left of
 them. The last lines name the weights and record.md, a row a step for the model card.
@@ -26,10 +26,11 @@ from pathlib import Path
 
 from models.command_line import DONE, IN_PART, leave, new_parser, positive, script
 from models.errors import UserError
+from models.files import locked, replacing
 from models.training.loop import COMPILE_MODES
 
 TRAIN = Path(__file__).parents[2] / "train.py"
-START_SECONDS = 15  # a step takes to import torch and read the pictures, more or less
+START_SECONDS = 5  # a step takes until its minutes begin to count
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments, others = parser.parse_known_args(argv)
     arguments.output.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + arguments.minutes * 60 if arguments.minutes else None
-    for number, step in enumerate(RECIPE):
-        share = step.share / sum(each.share for each in RECIPE[number:])
-        if not do_step(step, arguments, others, deadline, share):
-            print(f"stopped in {step.name}: the same command goes on", file=sys.stderr)
-            return IN_PART
+    with locked(arguments.output / ".lock", arguments.output):
+        for number, step in enumerate(RECIPE):
+            share = step.share / sum(each.share for each in RECIPE[number:])
+            if not do_step(step, arguments, others, deadline, share):
+                print(f"stopped in {step.name}, see above; the same command goes on", file=sys.stderr)
+                return IN_PART
     record = write_record(arguments.output)
     print(f"wrote {record}\nwrote {best_of(arguments.output, RECIPE[-1].name)}")
     return DONE
@@ -115,7 +117,7 @@ def do_step(step: Step, arguments: argparse.Namespace, others: list[str], deadli
     made_by = [str(part) for pair in flags.items() for part in pair] + others
     if step.teachers:
         made_by += ["--teachers", *(str(best_of(arguments.output, name)) for name in step.teachers)]
-    keep_to(folder, made_by)
+    keep_to(folder, made_by + (["within --minutes"] if deadline else []))
     run = finished_run(arguments.output, step.name)
     if run:
         print(f"{step.name}: is there, {accuracy_of(run):.2%} of val", file=sys.stderr)
@@ -138,7 +140,8 @@ def keep_to(folder: Path, made_by: list[str]) -> None:
     written = folder / "flags.json"
     if not written.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        written.write_text(json.dumps(made_by), encoding="utf-8")
+        with replacing(written) as file:
+            file.write(json.dumps(made_by).encode())
     elif json.loads(written.read_text(encoding="utf-8")) != made_by:
         raise RecipeError(
             f"{folder} was made with other flags ({shlex.join(json.loads(written.read_text(encoding='utf-8')))}): "
@@ -188,8 +191,8 @@ def write_record(output: Path) -> Path:
                 rows = list(csv.DictReader(file))
             hours, speed = sum(float(row["seconds"]) for row in rows) / 3600, float(rows[-1]["pictures_per_second"])
             lines.append(
-                f"| {step.name} | {accuracy_of(run):.2%} | {config['epochs']} | {speed:.0f} | {hours:.2f} "
-                f"| {config['seed']} | {run / 'train.log'} |"
+                f"| {step.name} | {accuracy_of(run):.2%} | {config['epochs']} of {step.flags['--epochs']} "
+                f"| {speed:.0f} | {hours:.2f} | {config['seed']} | {run / 'train.log'} |"
             )
     path = output / "record.md"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

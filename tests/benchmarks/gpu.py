@@ -65,14 +65,14 @@ def prepare(arguments: argparse.Namespace, log) -> str:
     measured = arguments.output / "speed.json"
     if not measured.is_file():
         started = time.monotonic()
-        run(["-m", "pytest", "-q", "-p", "no:cacheprovider", GPU_TESTS], log)
+        run(["-m", "pytest", "-q", "-p", "no:cacheprovider", GPU_TESTS], log, PREPARATION)
         left = max(PREPARATION - (time.monotonic() - started), 20)
         rehearsal = ["--sizes", "48", "--batch-sizes", "16", "--compile", "off"] if arguments.limit else []
         run(
             ["-m", "tests.benchmarks.training", "--sizes", "48", "96", "224", "--batch-sizes", "64", "256", "512",
-             "--compile", "off", "reduce-overhead", "default", "--seconds", "1", "--seconds-in-all", f"{left:.0f}",
+             "--compile", "off", "default", "reduce-overhead", "--seconds", "1", "--seconds-in-all", f"{left:.0f}",
              "--device", arguments.device, *rehearsal],
-            log, last_line_to=measured,
+            log, left + 40, measured,
         )  # fmt: skip
     try:
         rows = json.loads(measured.read_text(encoding="utf-8"))["rows"]
@@ -93,19 +93,27 @@ def fastest_mode(rows: list[dict]) -> str:
     return best if best != "off" and min(gains[best]) >= CLEARLY_FASTER else "off"
 
 
-def run(command: list[str], log, last_line_to: Path | None = None) -> int:
-    """Runs `python <command>`, shows and keeps what it prints; the last line may go to a file of its own."""
+def run(command: list[str], log, seconds: float | None = None, last_line_to: Path | None = None) -> int:
+    """Runs `python <command>`, for some seconds at most, shows and keeps what it prints.
+
+    Args:
+        last_line_to: A file for the last line, where the command came to its end.
+    """
     print(f"$ python {shlex.join(command)}", file=log, flush=True)
     last = ""
     with subprocess.Popen(
         [sys.executable, "-u", *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
+        timer = threading.Timer(seconds or threading.TIMEOUT_MAX, process.kill)
+        timer.daemon = True
+        timer.start()
         for line in process.stdout:
             last = line if line.strip() else last
             for stream in (sys.stdout, log):
                 stream.write(line)
                 stream.flush()
+        timer.cancel()
     if last_line_to and process.returncode == DONE:
         last_line_to.write_text(last, encoding="utf-8")
     return process.returncode

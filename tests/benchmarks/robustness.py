@@ -9,11 +9,14 @@ fixed steps, and not by `models/training/corruption.py`, but they are of the sam
 was trained with --corruption is how it holds out against what it was trained for.
 
 Prints a table and ends with a line of JSON; writes output/robustness/robustness.csv, a row a kind, strength and
-checkpoint, and draws robustness.png beside it. Started again, it goes on: rows that are there are not measured again.
+checkpoint, and draws robustness.png beside it. Started again, it goes on: rows that are there, of these very weights
+and as many pictures, are not measured again.
 """
 
 import argparse
 import csv
+import hashlib
+import io
 import json
 import statistics
 import zlib
@@ -28,13 +31,14 @@ from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.command_line import positive
 from models.device import choose_device, choose_precision
 from models.errors import UserError
+from models.files import replacing
 from models.training.dataset import Split, load_split
 from models.vgg16 import prepare_for_inference
 from models.views import TTA_MODES, average_views, predict_logits, to_grey_squares
 
 SIDE = 96  # of the faces that are spoiled
 CLEAN = "as it is"
-COLUMNS = ("checkpoint", "kind", "strength", "accuracy", "n", "tta", "precision")
+COLUMNS = ("checkpoint", "kind", "strength", "accuracy", "n", "tta", "precision", "weights")
 
 
 def noise(face: np.ndarray, chance: np.random.Generator, deviation: float) -> np.ndarray:
@@ -147,33 +151,45 @@ def main() -> None:
     arguments.output.mkdir(parents=True, exist_ok=True)
     table = arguments.output / "robustness.csv"
     conditions = [(CLEAN, 0), *((kind.__name__, number) for kind in KINDS for number in (1, 2, 3))]
+    stems = [path.stem for path in arguments.checkpoints]
+    names = stems if len(set(stems)) == len(stems) else [str(path) for path in arguments.checkpoints]
     try:
-        for path in arguments.checkpoints:
-            measure_all(path, conditions, table, arguments)
+        rows = [
+            row
+            for path, name in zip(arguments.checkpoints, names)
+            for row in measure_all(path, name, conditions, table, arguments)
+        ]
     except UserError as error:
         parser.error(str(error))
-    rows = read_rows(table)
     drawing.plot_robustness(rows, arguments.output / "robustness.png")
     print_table(rows)
 
 
-def measure_all(path: Path, conditions: list[tuple[str, int]], table: Path, arguments: argparse.Namespace) -> None:
-    """Adds a row a condition to the table, but for those that it has."""
+def measure_all(
+    path: Path, name: str, conditions: list[tuple[str, int]], table: Path, arguments: argparse.Namespace
+) -> list[dict]:
+    """A row a condition, of those that the table has or else measured and added to it."""
     checkpoint, device = load_checkpoint(path), choose_device(arguments.device)
     spec, network = checkpoint["input"], build_network(checkpoint)
     precision = choose_precision("auto", device, network)
     network = prepare_for_inference(network, device, precision, spec)
     split = load_split(arguments.data, "val", SIDE, arguments.limit, checkpoint["class_names"])
-    for name, number in conditions:
-        rows = read_rows(table)
-        row = {"checkpoint": path.stem, "kind": name, "strength": number, "n": len(split), "tta": arguments.tta}
-        if any(all(str(row[key]) == old[key] for key in row) for old in rows):
-            continue
-        pictures = to_grey_squares(spoil(split, name, number), spec["resize"])
-        answers = average_views(predict_logits(network, pictures, spec, arguments.tta)).argmax(1)
-        row["accuracy"] = round((answers == split.targets).float().mean().item(), 5)
-        write_rows(table, [*rows, {**row, "precision": precision}])
-        print(f"{path.stem}, {name} {number or ''}: {row['accuracy']:.2%}", flush=True)
+    weights = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    measurement = {"weights": weights, "n": str(len(split)), "tta": arguments.tta}
+    rows = []
+    for kind, number in conditions:
+        key = {**measurement, "kind": kind, "strength": str(number)}
+        kept = read_rows(table)
+        row = next((old for old in kept if key.items() <= old.items()), None)
+        if row is None:
+            pictures = to_grey_squares(spoil(split, kind, number), spec["resize"])
+            answers = average_views(predict_logits(network, pictures, spec, arguments.tta)).argmax(1)
+            accuracy = (answers == split.targets).float().mean().item()
+            row = {**key, "checkpoint": name, "accuracy": f"{accuracy:.5f}", "precision": precision}
+            write_rows(table, [*kept, row])
+            print(f"{name}, {kind} {number or ''}: {accuracy:.2%}", flush=True)
+        rows.append({**row, "checkpoint": name})
+    return rows
 
 
 def spoil(split: Split, name: str, number: int) -> np.ndarray:
@@ -195,10 +211,12 @@ def read_rows(table: Path) -> list[dict[str, str]]:
 
 
 def write_rows(table: Path, rows: list[dict]) -> None:
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with replacing(table) as file:
+        file.write(text.getvalue().encode())
 
 
 def print_table(rows: list[dict[str, str]]) -> None:

@@ -15,6 +15,7 @@ The last line is JSON.
 """
 
 import argparse
+import gc
 import json
 import tempfile
 import time
@@ -108,6 +109,8 @@ def measure_trainer(
     size: int, batch_size: int, mode: str, device: torch.device, precision: str, seconds: float
 ) -> float:
     """Pictures a second through `Trainer`, with train.py's defaults."""
+    torch.compiler.reset()  # it gives up on a code that it has compiled eight times, and goes on uncompiled
+    gc.collect()
     defaults = vars(train.parse_arguments([]))
     settings = {name: defaults[name] for name in train.RECIPE_FLAGS} | {"batch_size": batch_size}
     recipe = Recipe(**settings, precision=precision)

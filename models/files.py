@@ -30,8 +30,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, place: Path) -> Iterator[None]:
     """Holds a lock on a file, which the system lifts when the process ends, however it ends.
+
+    Args:
+        place: What it guards, for the message.
 
     Raises:
         UserError: Another process holds it.
@@ -42,7 +45,6 @@ def locked(path: Path) -> Iterator[None]:
             _lock(file)
         except OSError as error:  # some network file systems know no locks: a run there goes without
             if error.errno in HELD:
-                place = path.parent.parent
                 raise UserError(f"another run is at work in {place}: wait, or choose another --output") from error
         yield
 
