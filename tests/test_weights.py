@@ -82,6 +82,11 @@ def test_a_step_that_train_refuses_ends_the_recipe_with_its_reason(recipe, tmp_p
     assert "python preprocess.py fer2013.csv" in said and "teacher ended with exit code 2" in said
 
 
+def test_a_mistake_that_made_nothing_is_no_obstacle_afterwards(recipe, data_folder, tmp_path, capsys):
+    assert make(data_folder, tmp_path, "--limit", "1") == 2
+    assert make(data_folder, tmp_path) == 0
+
+
 def test_minutes_are_shared_out_among_the_steps_that_are_left(recipe, data_folder, tmp_path, monkeypatch):
     clock, asked = [0.0], []
 

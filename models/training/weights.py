@@ -138,15 +138,14 @@ def do_step(step: Step, arguments: argparse.Namespace, others: list[str], deadli
 def keep_to(folder: Path, made_by: list[str]) -> None:
     """Writes down by which flags a step is made, and refuses to go on with what was made by others."""
     written = folder / "flags.json"
-    if not written.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(written) as file:
-            file.write(json.dumps(made_by).encode())
-    elif json.loads(written.read_text(encoding="utf-8")) != made_by:
-        raise RecipeError(
-            f"{folder} was made with other flags ({shlex.join(json.loads(written.read_text(encoding='utf-8')))}): "
-            "take another --output, or move it away"
-        )
+    if any(folder.glob("*/last.pt")) and written.is_file():
+        before = json.loads(written.read_text(encoding="utf-8"))
+        if before != made_by:
+            raise RecipeError(
+                f"{folder} was made with other flags ({shlex.join(before)}): take another --output, or move it away"
+            )
+    with replacing(written) as file:
+        file.write(json.dumps(made_by).encode())
 
 
 def run_to_its_end(command: list[str]) -> int:
