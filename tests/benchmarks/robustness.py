@@ -35,6 +35,7 @@ from models.files import replacing
 from models.training.dataset import Split, load_split
 from models.vgg16 import prepare_for_inference
 from models.views import TTA_MODES, average_views, predict_logits, to_grey_squares
+from tests.benchmarks.ladder import read_rows
 
 SIDE = 96  # of the faces that are spoiled
 CLEAN = "as it is"
@@ -201,13 +202,6 @@ def spoil(split: Split, name: str, number: int) -> np.ndarray:
     kind = next(kind for kind in KINDS if kind.__name__ == name)
     spoiled = [kind(face.astype(np.float32), chance, KINDS[kind][number - 1]) for face in pictures]
     return np.stack(spoiled).round().clip(0, 255).astype(np.uint8)
-
-
-def read_rows(table: Path) -> list[dict[str, str]]:
-    if not table.exists():
-        return []
-    with table.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def write_rows(table: Path, rows: list[dict]) -> None:
