@@ -94,16 +94,19 @@ def _in_vgg16(network: InferenceNetwork) -> MapsAndGradients:
 
 def _in_torchvision(network: TorchvisionNetwork) -> MapsAndGradients:
     dtype = next(network.parameters()).dtype
+    last_maps: nn.Module | None = None  # found at the first pictures, and the same for all
 
     def look(pictures: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal last_maps
         pictures = pictures.to(dtype)
+        last_maps = last_maps or network.last_maps(pictures[:1])
         kept: list[torch.Tensor] = []
 
         def keep(_layer: nn.Module, _inputs: object, maps: torch.Tensor) -> torch.Tensor:
             kept.append(maps.detach().requires_grad_())
             return kept[-1].clone()  # what follows may work in place, which a leaf does not allow
 
-        handle = network.last_maps(pictures[:1]).register_forward_hook(keep)
+        handle = last_maps.register_forward_hook(keep)
         try:
             outputs = network(pictures).gather(1, classes[:, None])
         finally:

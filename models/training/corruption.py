@@ -31,11 +31,9 @@ class Corruption:
 
     Attributes:
         share: Of the pictures, 0 to 1.
-        kinds: Names from `KINDS`.
     """
 
     share: float
-    kinds: tuple[str, ...] = ()
 
     def __call__(self, crops: torch.Tensor) -> torch.Tensor:
         """Spoils crops, drawing from torch's global generators.
@@ -46,7 +44,7 @@ class Corruption:
         Returns:
             New crops of the same shape and range.
         """
-        kinds = [KINDS[name] for name in self.kinds or KINDS]
+        kinds = list(KINDS.values())
         crops = crops.clone()
         # What is left over of a whole picture is one or none, by chance: on average the share is kept.
         rest = torch.rand(())
@@ -95,21 +93,15 @@ def dots(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
 def blur(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
     """Out of focus."""
     deviation = between(0.5, 3.5, strength) * _pixels(crops)
-    for axis in (1, 2):
-        reach = math.ceil(8 * _pixels(crops))
-        steps = torch.arange(-reach, reach + 1, device=crops.device)
-        kernel = torch.exp(-0.5 * (steps / deviation) ** 2)
-        kernel = kernel.transpose(1, 2) if axis == 1 else kernel
-        crops = _convolve(crops, kernel)
-    return crops
+    kernel = torch.exp(-0.5 * (_reach(crops) / deviation) ** 2)
+    return _convolve(_convolve(crops, kernel.transpose(1, 2)), kernel)
 
 
 def motion(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
     """Moved while the shutter was open, along a line of any direction."""
     length = between(2, 16, strength) * _pixels(crops)
     angle = like(strength, 0, math.pi)
-    reach = math.ceil(8 * _pixels(crops))
-    steps = torch.arange(-reach, reach + 1, device=crops.device)
+    steps = _reach(crops)
     across, down = steps.view(1, 1, -1), steps.view(1, -1, 1)
     along = (across * angle.cos() + down * angle.sin()).abs()
     beside = (down * angle.cos() - across * angle.sin()).abs()
@@ -179,8 +171,7 @@ def pixelation(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
 
 def bar(crops: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
     """Something of one grey in front of the eyes or the mouth: sunglasses, a hand, a mask."""
-    _, down = _places(crops)
-    across, _ = _places(crops)
+    across, down = _places(crops)
     middle = torch.where(like(strength) < 0.5, like(strength, 0.2, 0.45), like(strength, 0.65, 0.9))
     height, width = between(0.08, 0.34, strength), like(strength, 0.5, 1.4)
     inside = ((down - middle).abs() < height / 2) & ((across - like(strength, 0.35, 0.65)).abs() < width / 2)
@@ -198,6 +189,12 @@ KINDS: dict[str, Kind] = {
 def _pixels(crops: torch.Tensor) -> float:
     """How many pixels of a crop are one of the reference's."""
     return crops.shape[-1] / REFERENCE_SIDE
+
+
+def _reach(crops: torch.Tensor) -> torch.Tensor:
+    """How far blur and motion reach, in whole pixels to either side: `[K]`, K odd."""
+    reach = math.ceil(8 * _pixels(crops))
+    return torch.arange(-reach, reach + 1, device=crops.device)
 
 
 def _places(crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from models.command_line import DONE, new_parser, positive, script
-from models.device import choose_device, choose_precision, keep_freed_memory
+from models.device import choose_device, choose_precision, make_ready_to_train
 from models.faces.training.loop import Settings, train
 from models.faces.training.material import prepare
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     device = choose_device(arguments.device)
     precision = choose_precision("auto", device)
     print(f"computing on {device} in {precision}", file=sys.stderr)
-    keep_freed_memory()
+    make_ready_to_train(device)
     folders = arguments.portraits, arguments.backgrounds
     material = prepare(*folders, arguments.centerface, arguments.yunet, arguments.output)
     settings = Settings(arguments.steps, arguments.lr, round_steps=arguments.round_steps, seed=arguments.seed)
