@@ -49,7 +49,7 @@ class TorchvisionNetwork(nn.Module):
         ArchitectureError: torchvision has none of this name, or one that does not fit here.
     """
 
-    head = LINEAR_HEAD
+    head, width = LINEAR_HEAD, 1.0
 
     def __init__(self, arch: str, num_classes: int = 7, dropout: float = 0.5):
         super().__init__()
@@ -99,18 +99,21 @@ class TorchvisionNetwork(nn.Module):
 Network = VGG16 | TorchvisionNetwork
 
 
-def make_network(arch: str, num_classes: int = 7, head: str = "gap", dropout: float = 0.5) -> Network:
+def make_network(
+    arch: str, num_classes: int = 7, head: str = "gap", dropout: float = 0.5, width: float = 1.0
+) -> Network:
     """The network called `arch`, its weights random.
 
     Args:
         arch: `vgg16` (with BatchNorm) or one of `architectures()`.
-        head: Of vgg16 alone.
+        head, width: Of vgg16 alone.
 
     Raises:
         ArchitectureError: There is no such network.
+        WidthError: VGG16 cannot be so wide.
     """
     if arch == OWN:
-        return VGG16(num_classes, head, batch_norm=True, dropout=dropout)
+        return VGG16(num_classes, head, batch_norm=True, dropout=dropout, width=width)
     return TorchvisionNetwork(arch, num_classes, dropout)
 
 

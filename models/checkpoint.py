@@ -10,6 +10,7 @@ A checkpoint is a dict of tensors and plain Python values:
     format_version  1
     arch            vgg16_bn or vgg16, or torchvision's name of another network (see architectures.py)
     head            gap or fc, of another network linear
+    width           share of VGG16's channels that there are; without this entry all
     class_names     list of str, in the order of the outputs
     input           size, resize (pixels), channels (3, grey replicated), mean, std (of values from 0 to 1)
     state_dict      weights, float16 or float32; BatchNorm statistics always float32
@@ -81,6 +82,7 @@ def make_checkpoint(
         "format_version": FORMAT_VERSION,
         "arch": network.arch,
         "head": network.head,
+        "width": network.width,
         "class_names": list(class_names),
         "input": dict(input_spec),
         "state_dict": weights,
@@ -161,7 +163,7 @@ def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> Networ
     if arch in OWN_STORED:
         # Memory for the parameters comes from the file: initialising them first would only cost time.
         with torch.device("meta"):
-            network = VGG16(count, head, batch_norm=arch == "vgg16_bn")
+            network = VGG16(count, head, batch_norm=arch == "vgg16_bn", width=checkpoint.get("width", 1.0))
     else:
         network = TorchvisionNetwork(arch, count)
     weights = {key: value.float() if value.is_floating_point() and not as_stored else value

@@ -10,19 +10,26 @@ sooner without importing it.
 """
 
 import copy
+import math
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from models.errors import UserError
 from models.int8 import Int8Error, Int8VGG16
 from models.views import value_range
 
 # Output channels of each 3×3 convolution, block by block; a 2×2 max pooling ends each block.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+WHOLE_STEPS = 64  # of a width: the first block has so many channels, the others multiples of them
 HEADS = ("gap", "fc")
 MINIMUM_SIDE = 32  # five poolings halve the picture five times: 32 pixels leave a single place
+
+
+class WidthError(UserError):
+    """A network cannot be so wide; the message names the widths that are near."""
 
 
 class VGG16(nn.Module):
@@ -35,24 +42,34 @@ class VGG16(nn.Module):
         batch_norm: Whether a BatchNorm follows each convolution. `fold_batch_norm` makes the network without
             from the one with.
         dropout: Probability of dropping an activation in the head, in training alone.
+        width: The share of each convolution's channels that there are (Howard et al., MobileNets, 2017): with a
+            quarter of them it computes about a sixteenth. Above 0, at most 1, in 64ths.
 
     Shape:
         Input `[N, 3, H, W]` float, normalised; output `[N, num_classes]` logits.
+
+    Raises:
+        WidthError: No network is so wide.
     """
 
-    def __init__(self, num_classes: int = 7, head: str = "gap", batch_norm: bool = True, dropout: float = 0.5):
+    def __init__(
+        self, num_classes: int = 7, head: str = "gap", batch_norm: bool = True, dropout: float = 0.5, width: float = 1.0
+    ):
         super().__init__()
         if head not in HEADS:
             raise ValueError(f"head must be one of {', '.join(HEADS)}, not {head!r}")
+        check_width(width)
         self.head = head
         self.batch_norm = batch_norm
-        self.features = nn.Sequential(*_trunk_layers(batch_norm))
+        self.width = width
+        self.num_features = _channels(BLOCKS[-1][-1], width)
+        self.features = nn.Sequential(*_trunk_layers(batch_norm, width))
         self.pool = nn.AdaptiveAvgPool2d(1 if head == "gap" else 7)
         if head == "gap":
-            self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(BLOCKS[-1][-1], num_classes))
+            self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.num_features, num_classes))
         else:
             self.classifier = nn.Sequential(
-                nn.Linear(BLOCKS[-1][-1] * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(dropout),
+                nn.Linear(self.num_features * 7 * 7, 4096), nn.ReLU(inplace=True), nn.Dropout(dropout),
                 nn.Linear(4096, 4096), nn.ReLU(inplace=True), nn.Dropout(dropout),
                 nn.Linear(4096, num_classes),
             )  # fmt: skip
@@ -67,10 +84,6 @@ class VGG16(nn.Module):
         """The logits `[N, num_classes]` and the last block's maps averaged over their places, `[N, num_features]`."""
         maps = self.features(pictures)
         return self.classifier(self.pool(maps).flatten(1)), maps.mean(dim=(2, 3))
-
-    @property
-    def num_features(self) -> int:
-        return BLOCKS[-1][-1]
 
     @property
     def arch(self) -> str:
@@ -92,16 +105,33 @@ class VGG16(nn.Module):
                 nn.init.zeros_(layer.bias)
 
 
-def _trunk_layers(batch_norm: bool) -> list[nn.Module]:
+def check_width(width: float) -> None:
+    """Raises `WidthError` where a width gives no whole number of channels, or more than VGG16 has."""
+    if not 0 < width <= 1:
+        raise WidthError(f"a width of {width:g} is no share of VGG16's channels: take one above 0, 1 at most")
+    if width * WHOLE_STEPS % 1:
+        near = sorted({max(1, math.floor(width * WHOLE_STEPS)), math.ceil(width * WHOLE_STEPS)})
+        raise WidthError(
+            f"a width of {width:g} gives no whole number of channels: the nearest that do are "
+            + " and ".join(f"{steps}/{WHOLE_STEPS} ({steps / WHOLE_STEPS:g})" for steps in near)
+        )
+
+
+def _channels(of_the_whole: int, width: float) -> int:
+    return round(of_the_whole * width)
+
+
+def _trunk_layers(batch_norm: bool, width: float) -> list[nn.Module]:
     layers: list[nn.Module] = []
     channels = 3
     for block in BLOCKS:
-        for width in block:
-            layers.append(nn.Conv2d(channels, width, kernel_size=3, padding=1))
+        for of_the_whole in block:
+            outputs = _channels(of_the_whole, width)
+            layers.append(nn.Conv2d(channels, outputs, kernel_size=3, padding=1))
             if batch_norm:
-                layers.append(nn.BatchNorm2d(width))
+                layers.append(nn.BatchNorm2d(outputs))
             layers.append(nn.ReLU(inplace=True))
-            channels = width
+            channels = outputs
         layers.append(nn.MaxPool2d(2))
     return layers
 
@@ -121,7 +151,7 @@ def fold_batch_norm(network: VGG16, dtype: torch.dtype = torch.float32) -> VGG16
         return copy.deepcopy(network).to(dtype)
     linear_layers = [layer for layer in network.classifier if isinstance(layer, nn.Linear)]
     with torch.device("meta"):  # its weights are computed below: initialising them first would only cost time
-        folded = VGG16(linear_layers[-1].out_features, network.head, batch_norm=False).eval()
+        folded = VGG16(linear_layers[-1].out_features, network.head, batch_norm=False, width=network.width).eval()
     with_norm = iter(network.features)
     for layer in folded.features:
         if isinstance(layer, nn.Conv2d):

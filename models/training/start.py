@@ -26,21 +26,22 @@ class StartWeightsError(UserError):
 
 def start_network(
     init: str, *, head: str, num_classes: int, pictures: torch.Tensor, input_spec: dict[str, Any], dropout: float = 0.5,
-    arch: str = OWN,
+    arch: str = OWN, width: float = 1.0,
 ) -> Network:  # fmt: skip
     """A network to train, its weights taken from `init`.
 
     Args:
         init: `imagenet`, torchvision's published weights, downloaded; `scratch`, random; or the path of a checkpoint
             of this project or of a state dict with torchvision's keys (for `vgg16` those of `vgg16_bn` or `vgg16`).
-        arch, head, dropout: See `architectures.make_network`.
+            Of a VGG16 that is wider than the one to train the strongest channels are taken.
+        arch, head, dropout, width: See `architectures.make_network`.
         pictures: uint8 `[N, side, side]`, some hundred training pictures, on which BatchNorm's statistics are
             taken where the start weights of a VGG16 have none.
 
     Raises:
         StartWeightsError, ArchitectureError: With one sentence.
     """
-    network = make_network(arch, num_classes, head, dropout)
+    network = make_network(arch, num_classes, head, dropout, width)
     if init == "scratch":
         return network
     weights = _imagenet_weights(arch) if init == "imagenet" else _weights_from_file(init, arch)
@@ -63,11 +64,36 @@ def start_network(
                 for kind in ("weight", "bias")
             },
         }
-        _load_fitting(network, weights, init)
+        _load_fitting(network, narrowed(weights, network), init)
         insert_batch_norm(network, _calibration_batch(pictures, input_spec))
     else:
-        _load_fitting(network, weights, init)
+        _load_fitting(network, narrowed(weights, network), init)
     return network
+
+
+def narrowed(weights: dict[str, torch.Tensor], network: VGG16) -> dict[str, torch.Tensor]:
+    """Of a wider VGG16's weights those of the channels whose kernels are largest (Li et al., Pruning Filters, 2017).
+
+    Args:
+        weights: Under the keys of `network.state_dict()`, with BatchNorm or without; left as they are.
+        network: The one that the weights are for; where they are as wide, or narrower, all are returned.
+    """
+    weights, kept = dict(weights), torch.arange(3)
+    for index, layer in enumerate(network.features):
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        kernel = weights[f"features.{index}.weight"][:, kept].float()
+        scale = weights.get(f"features.{index + 1}.weight", torch.ones(len(kernel))).float()
+        spread = weights.get(f"features.{index + 1}.running_var", torch.ones(len(kernel))).float().sqrt()
+        strength = kernel.abs().sum((1, 2, 3)) * scale.abs() / spread
+        kept = strength.argsort(descending=True)[: layer.out_channels].sort().values
+        weights[f"features.{index}.weight"] = kernel
+        for key, value in weights.items():
+            if key.startswith((f"features.{index}.", f"features.{index + 1}.")) and value.dim():
+                weights[key] = value[kept]
+    if (head := weights.get("classifier.1.weight")) is not None and head.dim() == 2 and len(kept) < head.shape[1]:
+        weights["classifier.1.weight"] = head[:, kept]
+    return weights
 
 
 def insert_batch_norm(network: VGG16, batch: torch.Tensor) -> None:
