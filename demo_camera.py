@@ -33,6 +33,7 @@ from models.command_line import (
 from models.errors import UserError
 
 if TYPE_CHECKING:
+    from models.classifier import ExpressionClassifier
     from models.faces import FaceDetector
     from models.live.session import Session
     from models.live.sources import Source
@@ -67,7 +68,7 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     if is_live:
         leave_a_core_for_the_display()
     detector = load_video_detector(arguments, source.size, is_live)
-    classifier = load_classifier(arguments)
+    classifier = load_quick_classifier(arguments) if is_live else load_classifier(arguments)
     tell_precision(classifier.device, classifier.precision)
     analyzer = Analyzer(classifier, detector)
     with_lines = not arguments.window
@@ -82,6 +83,24 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
         else:
             annotate_film(session, arguments.max_frames)
     return session
+
+
+def load_quick_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
+    """The classifier that the flags ask for; where they leave it open, the fast one if the accurate one is too slow."""
+    from models.live.session import FILM_ANALYSES
+
+    classifier = load_classifier(arguments)
+    if arguments.fast is None and arguments.checkpoint is None:
+        seconds = classifier.seconds_a_face()
+        if seconds > 1 / FILM_ANALYSES:
+            print(
+                f"the accurate network takes {1000 * seconds:.0f} ms a face here, too long for live pictures: taking "
+                "the fast one, which is right a little less often; --no-fast keeps the accurate one",
+                file=sys.stderr,
+            )
+            arguments.fast = True
+            return load_classifier(arguments)
+    return classifier
 
 
 def load_video_detector(arguments: argparse.Namespace, size: tuple[int, int], is_live: bool) -> "FaceDetector":
@@ -136,7 +155,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--output", type=Path, default=Path("output"), metavar="FOLDER", help="for SPACE's and r's files"
     )
     add_detector_arguments(parser)
-    add_model_arguments(parser)
+    add_model_arguments(
+        parser, argparse.BooleanOptionalAction, "; by default where the accurate one is too slow for live pictures"
+    )
     # Answers are averaged over time, many a second: a second view of each face would halve their number.
     parser.set_defaults(tta="none")
     arguments = parser.parse_args(argv)

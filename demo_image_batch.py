@@ -57,7 +57,7 @@ MOST_LINES = 30  # pictures of which each has a line on the terminal
 # The flags that a run's answers and copies depend on: --resume goes on with the same.
 SETTINGS = (
     "annotate", "emoji", "report", "sort_into", "min_confidence", "max_megapixels",
-    "checkpoint", "tta", "detector", "detector_model", "max_faces", "min_face",
+    "checkpoint", "fast", "tta", "detector", "detector_model", "max_faces", "min_face",
 )  # fmt: skip
 
 

@@ -33,6 +33,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import models  # noqa: F401  before torch, whose threads are told how to wait, see models/threads.py
+
+# isort: split
 import torch
 
 from models.architectures import OWN, check_input_size
@@ -137,7 +140,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     model.add_argument(
         "--width", type=_width, default=1.0, metavar="SHARE",
-        help="of vgg16: the share of each convolution's channels that there are, 1/4 for a network sixteen times as fast",
+        help="of vgg16: the share of each convolution's channels that there are; 1/4 computes a sixteenth",
     )  # fmt: skip
     # VGG16's own input. Small inputs train many times as fast: the cost goes with the square.
     model.add_argument("--input-size", type=_size, default=224, metavar="PIXELS", help="side of the crops, 32 or more")

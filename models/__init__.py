@@ -7,8 +7,11 @@ faces = classifier.analyze(read_picture("input/1.jpg"))
 """
 
 from models.expressions import CLASS_NAMES
+from models.threads import wait_briefly
 
 __all__ = ["CLASS_NAMES", "ExpressionClassifier", "Face", "read_picture"]
+
+wait_briefly()
 
 
 def __getattr__(name: str):

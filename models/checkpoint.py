@@ -35,6 +35,7 @@ from models.vgg16 import VGG16
 
 FORMAT_VERSION = 1
 SHIPPED_CHECKPOINT = Path(__file__).parent / "weights" / "vgg16_fer2013.pt"
+FAST_CHECKPOINT = SHIPPED_CHECKPOINT.with_name("vgg16_fer2013_fast.pt")
 _REQUIRED = ("arch", "head", "class_names", "input", "state_dict", "metrics", "config", "epoch")
 
 

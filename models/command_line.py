@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from models.errors import UserError
+from models.threads import describe_threads
 
 if TYPE_CHECKING:
     from models.classifier import ExpressionClassifier
@@ -88,10 +89,21 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{action.help} (default: %(default)s)"
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, fast_action: Any = "store_true", fast_when: str = "") -> None:
+    """Adds the network's flags.
+
+    Args:
+        fast_action, fast_when: argparse's action of `--fast`, and when it is taken unasked.
+    """
     group = parser.add_argument_group("network")
-    group.add_argument(
+    weights = group.add_mutually_exclusive_group()
+    weights.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights that train.py wrote, instead of the shipped ones"
+    )
+    weights.add_argument(
+        "--fast",
+        action=fast_action,
+        help=f"the small network that ships as well: many times as fast, right a little less often{fast_when}",
     )
     group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     group.add_argument(
@@ -139,14 +151,16 @@ def _finder_names() -> list[str]:
 
 def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
     """The classifier that the network's flags ask for; imports torch."""
-    from models.classifier import ExpressionClassifier
+    from models.classifier import FAST, ExpressionClassifier
 
-    return ExpressionClassifier.load(arguments.checkpoint, arguments.device, arguments.precision, arguments.tta)
+    checkpoint = FAST if arguments.fast else arguments.checkpoint
+    return ExpressionClassifier.load(checkpoint, arguments.device, arguments.precision, arguments.tta)
 
 
 def tell_precision(device: Any, precision: str) -> None:
-    """Prints on stderr what is computed on and in: what `auto` chose."""
-    print(f"computing on {device} in {precision}", file=sys.stderr)
+    """Prints on stderr what is computed on and in: what `auto` chose, and on a CPU how many threads."""
+    threads = f", {describe_threads()}" if device.type == "cpu" else ""
+    print(f"computing on {device} in {precision}{threads}", file=sys.stderr)
 
 
 def load_detector(arguments: argparse.Namespace) -> Any:

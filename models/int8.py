@@ -11,8 +11,9 @@ with BatchNorm runs in int8 as it is, without pictures to measure and without a 
 """
 
 import copy
+import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -59,19 +60,9 @@ class Int8VGG16(nn.Module):
             )
         lowest, highest = value_range
         scale = (highest - lowest) / LEVELS
-        zero_point = round(-lowest / scale)
-        features: list[nn.Module] = [_Quantisation(scale, zero_point)]
         layers = list(network.features)
-        last_norm = max(index for index, layer in enumerate(layers) if isinstance(layer, nn.BatchNorm2d))
-        for index, layer in enumerate(layers):
-            if isinstance(layer, nn.BatchNorm2d):
-                output_scale = None if index == last_norm else highest_output(layer) / LEVELS
-                convolution: nn.Conv2d = layers[index - 1]  # type: ignore[assignment]
-                features.append(_Int8Convolution(convolution, layer, scale, zero_point, output_scale))
-                scale, zero_point = output_scale or 1.0, 0
-            elif isinstance(layer, nn.MaxPool2d):
-                features.append(_Uint8Pooling() if index < last_norm else layer)
-        self.features = nn.Sequential(*features)
+        make_layers = _remembering_layers if _remembers() else _int8_layers
+        self.features = nn.Sequential(*make_layers(layers, scale, round(-lowest / scale)))
         self.pool, self.classifier = network.pool, copy.deepcopy(network.classifier).float()
 
     @staticmethod
@@ -112,6 +103,31 @@ def highest_output(norm: nn.BatchNorm2d) -> float:
     return max(reached.max().item(), torch.finfo(torch.float32).eps)  # a layer may have died: a scale is never 0
 
 
+def _int8_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
+    """A trunk's layers in the operations that torch is to keep; the last convolution answers in float32."""
+    made: list[nn.Module] = [_Quantisation(scale, zero_point)]
+    last_norm = max(index for index, layer in enumerate(layers) if isinstance(layer, nn.BatchNorm2d))
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.BatchNorm2d):
+            output_scale = None if index == last_norm else highest_output(layer) / LEVELS
+            made.append(_Int8Convolution(*folded(layers[index - 1], layer), scale, zero_point, output_scale))
+            scale, zero_point = output_scale or 1.0, 0
+        elif isinstance(layer, nn.MaxPool2d):
+            made.append(_Uint8Pooling() if index < last_norm else layer)
+    return made
+
+
+def folded(convolution: nn.Module, norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Kernel and bias of a convolution and its BatchNorm as one, and the kernel's scale for each output channel."""
+    kernel, bias = fuse_conv_bn_weights(
+        convolution.weight.float(), convolution.bias.float(),  # type: ignore[operator, union-attr, arg-type]
+        norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias,  # type: ignore[arg-type]
+    )  # fmt: skip
+    kernel = kernel.detach()  # type: ignore[assignment]
+    largest = torch.maximum(kernel.amax((1, 2, 3)), -kernel.amin((1, 2, 3)))  # needs no copy, as abs does
+    return kernel, bias.detach(), largest.clamp_min_(torch.finfo(torch.float32).tiny) / largest_weight()
+
+
 class _Quantisation(nn.Module):
     """Pictures as uint8."""
 
@@ -127,37 +143,27 @@ class _Int8Convolution(nn.Module):
     """A convolution, its BatchNorm and a ReLU as one operation.
 
     Args:
+        kernel, bias, kernel_scales: See `folded`; the kernel's memory is used.
         scale, zero_point: Of the input, uint8.
         output_scale: Of the output, uint8 from 0 up; None: it is float32.
     """
 
     def __init__(
-        self, convolution: nn.Conv2d, norm: nn.BatchNorm2d, scale: float, zero_point: int, output_scale: float | None
-    ):
+        self, kernel: torch.Tensor, bias: torch.Tensor, kernel_scales: torch.Tensor,
+        scale: float, zero_point: int, output_scale: float | None,
+    ):  # fmt: skip
         super().__init__()
-        kernel, bias = fuse_conv_bn_weights(
-            convolution.weight.float(), convolution.bias.float(),  # type: ignore[union-attr]
-            norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias,  # type: ignore[arg-type]
+        arrangement = (1, 1), (1, 1), (1, 1), 1  # stride, padding, dilation, groups
+        output = output_scale or 1.0, 0, torch.float32 if output_scale is None else torch.uint8
+        steps = kernel.div_(kernel_scales.view(-1, 1, 1, 1)).round_().to(torch.int8)
+        packed = torch.ops.onednn.qconv_prepack(steps, kernel_scales, scale, zero_point, *arrangement, None)
+        zeros = torch.zeros_like(kernel_scales, dtype=torch.int32)
+        self._arguments: tuple[Any, ...] = (
+            scale, zero_point, packed, kernel_scales, zeros, bias, *arrangement, *output, "relu", [], "",
         )  # fmt: skip
-        kernel = kernel.detach()  # type: ignore[assignment]
-        largest = torch.maximum(kernel.amax((1, 2, 3)), -kernel.amin((1, 2, 3)))  # needs no copy, as abs does
-        largest.clamp_min_(torch.finfo(torch.float32).tiny)
-        self._input = scale, zero_point
-        self._kernel_scales = largest / largest_weight()
-        self._kernel_zeros = torch.zeros_like(largest, dtype=torch.int32)
-        self._bias = bias.detach()
-        self._arrangement = convolution.stride, convolution.padding, convolution.dilation, convolution.groups
-        self._output = output_scale or 1.0, 0, torch.float32 if output_scale is None else torch.uint8
-        steps = kernel.div_(self._kernel_scales.view(-1, 1, 1, 1)).round_().to(torch.int8)
-        self._kernel = torch.ops.onednn.qconv_prepack(
-            steps, self._kernel_scales, *self._input, *self._arrangement, None
-        )
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return torch.ops.onednn.qconv2d_pointwise(
-            pictures, *self._input, self._kernel, self._kernel_scales, self._kernel_zeros, self._bias,
-            *self._arrangement, *self._output, "relu", [], "",
-        )  # fmt: skip
+        return torch.ops.onednn.qconv2d_pointwise(pictures, *self._arguments)
 
 
 class _Uint8Pooling(nn.Module):
@@ -167,3 +173,70 @@ class _Uint8Pooling(nn.Module):
         height, width = (side // 2 * 2 for side in pictures.shape[-2:])
         pairs = torch.maximum(pictures[..., 0:height:2, :], pictures[..., 1:height:2, :])
         return torch.maximum(pairs[..., 0:width:2], pairs[..., 1:width:2])
+
+
+def _remembers() -> bool:
+    """Whether torch still has its older int8 operations, and they pay.
+
+    They remember for the last size of picture how each convolution is computed, which the newer ones find out at each
+    call: 0.04 ms a convolution, half of what a narrow network takes for one face. torch 2.14 announces that it will
+    drop them (pytorch/pytorch#184982).
+    """
+    return (
+        hasattr(torch.ops.quantized, "conv2d_prepack")
+        and hasattr(torch, "quantize_per_channel")
+        and "onednn" in torch.backends.quantized.supported_engines
+        and torch.cpu._is_vnni_supported()
+    )
+
+
+def _remembering_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
+    """A trunk's layers in torch's older int8 operations, all but the last convolution."""
+    *before, convolution, norm, _, pooling = layers
+    made: list[nn.Module] = [_RememberingQuantisation(scale, zero_point)]
+    for index, layer in enumerate(before):
+        if isinstance(layer, nn.BatchNorm2d):
+            scale, zero_point = highest_output(layer) / LEVELS, 0
+            made.append(_RememberingConvolution(*folded(before[index - 1], layer), scale))
+        elif isinstance(layer, nn.MaxPool2d):
+            made.append(layer)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return [*made, _Levels(), _Int8Convolution(*folded(convolution, norm), scale, zero_point, None), pooling]
+
+
+class _RememberingQuantisation(nn.Module):
+    """Pictures as torch's quantised tensors, of 8 bits."""
+
+    def __init__(self, scale: float, zero_point: int):
+        super().__init__()
+        self._scale, self._zero_point = scale, zero_point
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return torch.quantize_per_tensor(pictures, self._scale, self._zero_point, torch.quint8)
+
+
+class _RememberingConvolution(nn.Module):
+    """As `_Int8Convolution`, between quantised tensors."""
+
+    def __init__(self, kernel: torch.Tensor, bias: torch.Tensor, kernel_scales: torch.Tensor, output_scale: float):
+        super().__init__()
+        engine, self._output_scale = torch.backends.quantized.engine, output_scale
+        zeros = torch.zeros_like(kernel_scales, dtype=torch.int64)
+        try:
+            torch.backends.quantized.engine = "onednn"
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "torch.quantize_per_tensor", UserWarning)  # see `_remembers`
+                steps = torch.quantize_per_channel(kernel, kernel_scales.double(), zeros, 0, torch.qint8)
+            self._packed = torch.ops.quantized.conv2d_prepack(steps, bias, [1, 1], [1, 1], [1, 1], 1)
+        finally:
+            torch.backends.quantized.engine = engine
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return torch.ops.quantized.conv2d_relu(pictures, self._packed, self._output_scale, 0)
+
+
+class _Levels(nn.Module):
+    """Of quantised tensors the 8 bits."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.int_repr()

@@ -6,6 +6,7 @@ import torch
 
 from models import checkpoint as checkpoints
 from models.checkpoint import CheckpointError, build_network, load_checkpoint, make_checkpoint, save_atomically
+from models.errors import UserError
 from models.expressions import CLASS_NAMES
 from models.vgg16 import VGG16
 from models.views import make_input_spec
@@ -24,6 +25,23 @@ def test_a_network_comes_back_as_it_was_saved(tmp_path):
     with torch.no_grad():
         assert torch.equal(network(picture), again(picture))
     assert not again.training
+
+
+def test_a_narrow_network_comes_back_narrow_and_one_of_an_older_version_whole(tmp_path):
+    network = VGG16(width=1 / 8).eval()
+    save_atomically(tmp_path / "a.pt", make(network, half=False))
+    again = build_network(load_checkpoint(tmp_path / "a.pt"))
+    assert again.width == 1 / 8 and torch.equal(again.features[3].weight, network.features[3].weight)
+    older = make(VGG16())
+    del older["width"]
+    assert build_network(older).width == 1.0
+
+
+@pytest.mark.parametrize("width", [0.3, -1, "wide", None])
+def test_a_width_that_no_network_has_is_said(tmp_path, width):
+    save_atomically(tmp_path / "a.pt", {**make(VGG16(width=1 / 8)), "width": width})
+    with pytest.raises(UserError, match="width"):
+        build_network(load_checkpoint(tmp_path / "a.pt"))
 
 
 def test_half_precision_fits_in_30_mib_and_keeps_large_batch_norm_statistics(tmp_path):

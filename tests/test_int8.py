@@ -4,17 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models import vgg16
+from models import int8, vgg16
 from models.checkpoint import build_network, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
 from models.device import DeviceError, choose_precision, cpu_gains_from_bfloat16, matrix_seconds
-from models.int8 import Int8Error, Int8VGG16, _Int8Convolution, _Uint8Pooling
+from models.int8 import Int8Error, Int8VGG16, _Int8Convolution, _Uint8Pooling, folded
 from models.pictures import read_picture
 from models.vgg16 import VGG16, prepare_for_inference
 from models.views import make_input_spec, normalise, predict_logits, value_range
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_script
 
 CPU, SPEC = torch.device("cpu"), make_input_spec(48)
+needs_older = pytest.mark.skipif(not int8._remembers(), reason="needs torch's older int8 operations, and VNNI")
 needs_avx2 = pytest.mark.skipif(not Int8VGG16.runs_here(), reason="needs an x86 processor with AVX2")
 
 
@@ -60,7 +61,8 @@ def test_int8_answers_nearly_as_float32_with_either_head(narrow, head):
 def test_pictures_from_black_to_white_are_told_apart_to_a_grey_level():
     network = prepare_for_inference(VGG16().eval(), CPU, "int8", SPEC)
     grey = torch.arange(256, dtype=torch.uint8).view(1, 16, 16)
-    levels = network.features[0](normalise(grey, SPEC)).int()
+    levels = network.features[0](normalise(grey, SPEC))
+    levels = (levels.int_repr() if levels.is_quantized else levels).int()
     assert levels.min() == 0 and levels.max() == 255
     for channel in levels.flatten(2)[0]:
         steps = channel.diff()
@@ -73,10 +75,35 @@ def test_the_largest_products_are_added_whole(sign):
     convolution, norm = nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64).eval()
     nn.init.constant_(convolution.weight, sign * 0.01), nn.init.constant_(convolution.bias, 0 if sign == 1 else 6)
     exact = norm(convolution(torch.ones(1, 64, 6, 6))).relu()
-    quantised = _Int8Convolution(convolution, norm, scale=1 / 255, zero_point=0, output_scale=None)
+    quantised = _Int8Convolution(*folded(convolution, norm), scale=1 / 255, zero_point=0, output_scale=None)
     fast = quantised(torch.full((1, 64, 6, 6), 255, dtype=torch.uint8))
     assert exact.mean() > 1
     torch.testing.assert_close(fast.contiguous(), exact, rtol=0.01, atol=0.01)
+
+
+@needs_older
+@pytest.mark.parametrize("side", [48, 56, 33])
+def test_torchs_older_and_newer_operations_compute_the_same(monkeypatch, side):
+    network, pictures = trained_like(), normalise(faces(5, side), SPEC)
+    older = Int8VGG16(network, value_range(SPEC))
+    monkeypatch.setattr(int8, "_remembers", lambda: False)
+    newer = Int8VGG16(network, value_range(SPEC))
+    assert type(older.features[1]) is not type(newer.features[1])
+    with torch.no_grad():
+        expected = newer(pictures)
+        for count in (5, 1, 3):  # sizes that are remembered, forgotten and met again
+            difference = (older(pictures[:count]) - expected[:count]).abs().mean() / expected.std()
+            assert difference < 0.06  # levels that are rounded the other way; against float32 it is 0.15
+
+
+@needs_older
+def test_the_announced_end_of_older_operations_is_not_told_to_whoever_runs_a_demo():
+    answer = run_script(
+        "-c",
+        "import warnings; warnings.simplefilter('always'); from models import ExpressionClassifier; import numpy; "
+        "ExpressionClassifier.load(precision='int8').classify(numpy.zeros((1, 48, 48), 'uint8'))",
+    )
+    assert answer.returncode == 0 and "deprecated" not in answer.stderr
 
 
 @pytest.mark.parametrize("height, width", [(2, 2), (7, 6), (6, 7), (9, 3), (5, 5)])

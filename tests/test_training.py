@@ -262,6 +262,31 @@ def test_a_checkpoint_is_a_start_and_keeps_its_head_where_the_classes_are_as_man
     assert other.classifier[1].weight.shape == (3, 512)
 
 
+@pytest.mark.parametrize("published", [torchvision.models.vgg16_bn, torchvision.models.vgg16])
+def test_a_narrow_network_starts_with_the_strongest_channels_of_a_whole_one(published, tmp_path):
+    torch.manual_seed(0)
+    whole = published(num_classes=5).eval()
+    first = whole.features[0]
+    with torch.no_grad():
+        first.weight[5], first.weight[40], first.bias[40] = 3.0, -4.0, 7.0
+    torch.save(whole.state_dict(), tmp_path / "whole.pth")
+    pictures = torch.randint(0, 256, (8, 40, 40), dtype=torch.uint8)
+    options = {"head": "gap", "num_classes": 7, "pictures": pictures, "input_spec": SPEC}
+    network = start_network(str(tmp_path / "whole.pth"), width=2 / 64, **options)
+    assert torch.equal(network.features[0].weight, first.weight[[5, 40]]) and network.features[0].bias[1] == 7
+    second = 3 if published is torchvision.models.vgg16_bn else 2
+    kept = whole.features[second].weight[:, [5, 40]]
+    assert torch.equal(network.features[3].weight, kept[kept.abs().sum((1, 2, 3)).topk(2).indices.sort().values])
+
+
+def test_a_start_that_is_narrower_than_the_network_is_refused(tmp_path):
+    narrow = make_checkpoint(VGG16(7, width=1 / 16), list(CLASS_NAMES), SPEC, metrics={}, config={}, epoch=1)
+    save_atomically(tmp_path / "a.pt", narrow)
+    with pytest.raises(StartWeightsError, match="as wide as this one, or wider"):
+        start_network(str(tmp_path / "a.pt"), num_classes=7, width=1 / 8, **START_OPTIONS)
+    assert start_network(str(tmp_path / "a.pt"), num_classes=7, width=1 / 16, **START_OPTIONS).width == 1 / 16
+
+
 def test_a_failed_download_names_the_other_choices_and_falls_back_on_nothing(monkeypatch):
     def no_network(*_, **__):
         raise URLError("no route")

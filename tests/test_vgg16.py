@@ -2,7 +2,8 @@ import pytest
 import torch
 from torchvision.models import vgg16, vgg16_bn
 
-from models.vgg16 import VGG16, PackedVGG16, fold_batch_norm, prepare_for_inference
+from models.int8 import Int8VGG16
+from models.vgg16 import VGG16, PackedVGG16, WidthError, fold_batch_norm, prepare_for_inference
 from models.views import make_input_spec
 
 SPEC = make_input_spec(48)
@@ -112,3 +113,45 @@ def test_blocks_end_with_their_pooling():
 def test_unknown_head_is_refused():
     with pytest.raises(ValueError, match="gap, fc"):
         VGG16(head="transformer")
+
+
+@pytest.mark.parametrize("width, channels", [(1 / 4, (16, 32, 64, 128, 128)), (5 / 16, (20, 40, 80, 160, 160))])
+def test_a_share_of_the_width_has_that_share_of_the_channels(width, channels):
+    network = VGG16(width=width).eval()
+    assert tuple(network.block(number)[0].out_channels for number in range(1, 6)) == channels
+    assert network.num_features == channels[-1] and network.width == width
+    with torch.no_grad():
+        assert network(torch.zeros(2, 3, 48, 48)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("width, message", [
+    (0.3, r"19/64 \(0.296875\) and 20/64 \(0.3125\)"), (0.001, r"the nearest that do are 1/64 \(0.015625\)$"),
+    (0, "above 0, 1 at most"), (1.5, "above 0, 1 at most"), (-1, "above 0"), (float("nan"), "above 0"),
+])  # fmt: skip
+def test_a_width_without_whole_channels_is_refused_with_the_nearest(width, message):
+    with pytest.raises(WidthError, match=message):
+        VGG16(width=width)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("width", [1 / 4, 3 / 8])
+def test_a_narrow_network_answers_in_every_precision(width, precision):
+    if precision == "int8" and not Int8VGG16.runs_here():
+        pytest.skip("needs an x86 processor with AVX2")
+    torch.manual_seed(0)
+    network = VGG16(width=width)
+    with torch.no_grad():
+        network(torch.randn(8, 3, 48, 48))  # statistics that are not 0 and 1
+        network.classifier[1].weight.mul_(30)
+        pictures = torch.randn(4, 3, 48, 48).clamp(-2, 2).contiguous(memory_format=torch.channels_last)
+        expected = network.eval()(pictures)
+        fast = prepare_for_inference(network, torch.device("cpu"), precision, SPEC)
+        answer = fast(pictures.bfloat16() if precision == "bf16" else pictures).float()
+    assert (answer - expected).abs().mean() < 0.2 * expected.std()
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+def test_kernels_are_packed_only_where_channels_come_in_sixteens(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    for width, kind in ((1 / 4, PackedVGG16), (3 / 8, VGG16)):
+        assert isinstance(prepare_for_inference(VGG16(width=width), torch.device("cpu"), "fp32", SPEC), kind)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from models.batch.sources import Picture
 from models.errors import UserError
+from models.threads import usable_cores
 
 Value = TypeVar("Value")
 
@@ -66,8 +67,7 @@ class Ranks:
 
     def cores(self) -> int:
         """The processor cores that this process may use."""
-        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(usable // self.local_world, 1)
+        return max(usable_cores() // self.local_world, 1)
 
     def device(self, name: str) -> str:
         """The device for this process: where there are several GPUs, `auto` gives each its own."""

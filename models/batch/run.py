@@ -116,7 +116,10 @@ def _check_same(earlier: Run, wanted: Run, output: Path) -> None:
     if earlier.input != wanted.input:
         before = ", ".join(earlier.input)
         raise UserError(f"the run in {output} was over another input, {before}: choose another --output")
-    differing = [name for name, value in wanted.settings.items() if earlier.settings.get(name) != value]
+    # A run that an older version began lacks the newer flags: none was set.
+    differing = [
+        name for name, value in wanted.settings.items() if (earlier.settings.get(name) or None) != (value or None)
+    ]
     if differing:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in differing)
         raise UserError(f"the run in {output} had another {flags}: repeat it, or begin again with --overwrite")

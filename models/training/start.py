@@ -76,12 +76,17 @@ def narrowed(weights: dict[str, torch.Tensor], network: VGG16) -> dict[str, torc
 
     Args:
         weights: Under the keys of `network.state_dict()`, with BatchNorm or without; left as they are.
-        network: The one that the weights are for; where they are as wide, or narrower, all are returned.
+        network: The one that the weights are for; where they are not wider, or no VGG16's, they are returned as they
+            are.
     """
+    convolutions = {index: layer for index, layer in enumerate(network.features) if isinstance(layer, nn.Conv2d)}
+    shapes = [weights.get(f"features.{index}.weight", torch.empty(0)).shape for index in convolutions]
+    if not all(
+        len(shape) == 4 and shape[0] > layer.out_channels for shape, layer in zip(shapes, convolutions.values())
+    ):
+        return weights
     weights, kept = dict(weights), torch.arange(3)
-    for index, layer in enumerate(network.features):
-        if not isinstance(layer, nn.Conv2d):
-            continue
+    for index, layer in convolutions.items():
         kernel = weights[f"features.{index}.weight"][:, kept].float()
         scale = weights.get(f"features.{index + 1}.weight", torch.ones(len(kernel))).float()
         spread = weights.get(f"features.{index + 1}.running_var", torch.ones(len(kernel))).float().sqrt()
@@ -170,7 +175,9 @@ def _load_fitting(network: VGG16, weights: dict[str, torch.Tensor], origin: str)
                if key in own and value.shape == own[key].shape}  # fmt: skip
     convolutions = {key for key, value in own.items() if key.startswith("features.") and value.dim() == 4}
     if not convolutions <= fitting.keys():
-        raise StartWeightsError(f"--init {origin}: its convolutions are not VGG16's")
+        raise StartWeightsError(
+            f"--init {origin}: its convolutions are not those of a VGG16 as wide as this one, or wider"
+        )
     network.load_state_dict(fitting, strict=False)
 
 
