@@ -61,6 +61,7 @@ from models.device import choose_device, choose_precision, make_ready_to_train
 from models.errors import UserError
 from models.export import ExportError, export_onnx
 from models.files import locked
+from models.threads import enough_threads
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -323,7 +324,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     tell_precision(device, precision)
     network = prepare_for_inference(network, device, precision, spec)
     started = time.perf_counter()
-    logits = predict_logits(network, split.pictures, spec, arguments.tta)
+    with enough_threads():
+        logits = predict_logits(network, split.pictures, spec, arguments.tta)
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
     report["seconds"] = round(time.perf_counter() - started, 2)
     if arguments.split == "val":  # on which the temperature was fitted

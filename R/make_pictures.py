@@ -69,6 +69,7 @@ def make_training_plots() -> None:
     for name, plot, picture in (
         ("stages.csv", _plot_stages, "curves.png"),
         ("robustness.csv", drawing.plot_robustness, "robustness.png"),
+        ("speed.csv", drawing.plot_speed, "speed.png"),
         ("ladder.csv", drawing.plot_ladder, "ladder.png"),
         ("rpn_training.csv", drawing.plot_face_training, "rpn_training.png"),
     ):

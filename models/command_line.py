@@ -159,7 +159,7 @@ def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
 
 def tell_precision(device: Any, precision: str) -> None:
     """Prints on stderr what is computed on and in: what `auto` chose, and on a CPU how many threads."""
-    threads = f", {describe_threads()}" if device.type == "cpu" else ""
+    threads = f", {describe_threads()}" if str(device) == "cpu" else ""
     print(f"computing on {device} in {precision}{threads}", file=sys.stderr)
 
 

@@ -339,6 +339,27 @@ def plot_robustness(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path)
 
 
+def plot_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """How often classifiers are right against how long they take, as a PNG: this project's in blue, others' in red.
+
+    Args:
+        rows: From `tests.benchmarks.packages`, one a classifier; its last column is the time that is drawn.
+    """
+    figure, axis = _new_figure(1, 1, width=10, height=6)
+    for row in rows:
+        milliseconds, accuracy = float(list(row.values())[-1]), 100 * float(row["accuracy"])
+        colour = "#0072B2" if row["ours"] == "True" else "#D55E00"
+        axis.plot([milliseconds], [accuracy], "o", color=colour, markersize=7)
+        label = row["classifier"].removeprefix("ours, ")
+        axis.annotate(label, (milliseconds, accuracy), xytext=(8, -3), textcoords="offset points", color=colour)
+    axis.set_xscale("log")
+    axis.set_xlabel("processor time a face in ms, one core, 32 faces a call")
+    axis.set_ylabel(f"right of {rows[0]['n']} val faces, %")
+    axis.margins(x=0.25, y=0.1)
+    axis.grid(alpha=0.3)
+    figure.savefig(path)
+
+
 def plot_network(network: "VGG16", size: int, class_names: Sequence[str], path: Path) -> None:
     """The network as blocks, one a convolution or pooling, drawn from the shapes that its own layers give.
 

@@ -1,12 +1,14 @@
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from models import CLASS_NAMES, ExpressionClassifier, read_picture
-from models.checkpoint import CheckpointError
+from models.checkpoint import FAST_CHECKPOINT, SHIPPED_CHECKPOINT, CheckpointError
 from models.device import DeviceError, choose_device
 from models.faces import Detection
 from tests.conftest import ROOT
@@ -33,6 +35,27 @@ def test_shipped_weights_see_that_a_smiling_face_is_happy(shipped, name):
     assert face.label == "Happy" and face.confidence > 0.5
     assert face.probabilities.shape == (7,) and face.probabilities.dtype == np.float32
     assert face.probabilities.sum() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "4.jpg"])
+def test_the_fast_network_sees_that_a_smiling_face_is_happy_in_a_tenth_of_the_file(name):
+    (face,) = ExpressionClassifier.load("fast", device="cpu").analyze(read_picture(ROOT / "input" / name))
+    assert face.label == "Happy"
+    assert FAST_CHECKPOINT.stat().st_size < 3 * 2**20 < SHIPPED_CHECKPOINT.stat().st_size / 5
+
+
+def test_a_file_that_is_called_fast_can_be_named_by_its_path(tmp_path, monkeypatch, untrained_checkpoint):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(untrained_checkpoint, "fast")
+    assert ExpressionClassifier.load("./fast")._temperature == 1
+    assert ExpressionClassifier.load(Path("fast"))._temperature == 1
+    assert ExpressionClassifier.load("fast")._temperature != 1
+
+
+def test_the_time_of_a_face_is_the_quicker_of_two_after_one_that_gets_ready(untrained_checkpoint, monkeypatch):
+    classifier, moments = ExpressionClassifier.load(untrained_checkpoint), iter([0.0, 9.0, 10.0, 10.5, 20.0, 20.25])
+    monkeypatch.setattr("models.classifier.time.perf_counter", lambda: next(moments))
+    assert classifier.seconds_a_face() == 0.25
 
 
 def test_a_picture_without_a_face_has_no_answer(shipped):

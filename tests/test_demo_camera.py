@@ -13,6 +13,7 @@ import pytest
 from PIL import ImageGrab
 
 import demo_camera
+from models.classifier import FAST, ExpressionClassifier
 from models.expressions import CLASS_NAMES
 from tests.conftest import ROOT, run_script
 from tests.films import pixels_of, read_face, read_film, read_rows, serve_motion_jpeg, write_film
@@ -153,6 +154,37 @@ def test_it_ends_after_the_frames_asked_for(film, untrained_checkpoint, tmp_path
     assert demo_camera.main([*arguments, "--record", str(tmp_path / "annotated.mp4")]) == 0
     assert len(read_film(tmp_path / "annotated.mp4")[0]) == 20
     assert "20 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seconds, flags, said", [
+    (0.3, [], "the accurate network takes 300 ms a face here"), (0.05, [], ""), (0.3, ["--no-fast"], ""),
+    (0.3, ["--fast"], ""),
+])  # fmt: skip
+def test_where_the_accurate_network_is_too_slow_for_live_pictures_the_fast_one_is_taken(
+    seconds, flags, said, network_camera, capsys, monkeypatch
+):
+    loaded = []
+
+    def load(checkpoint, *rest):
+        loaded.append(checkpoint)
+        return real(FAST, *rest)
+
+    real = ExpressionClassifier.load
+    monkeypatch.setattr(ExpressionClassifier, "load", load)
+    monkeypatch.setattr(ExpressionClassifier, "seconds_a_face", lambda _: seconds)
+    url = f"http://127.0.0.1:{network_camera.server_port}/video.mjpg"
+    arguments = ["--source", url, "--no-window", "--max-frames", "2", *flags]
+    assert demo_camera.main(arguments) == 0
+    error = capsys.readouterr().err
+    assert said in error and (said or "--no-fast" not in error)
+    assert loaded == ([None, FAST] if said else [FAST if flags == ["--fast"] else None])
+
+
+def test_a_film_is_annotated_by_the_accurate_network_however_long_it_takes(film, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(ExpressionClassifier, "seconds_a_face", lambda _: pytest.fail("a film is in no hurry"))
+    arguments = ["--source", str(film), "--no-window", "--max-frames", "2", "--log", str(tmp_path / "log.csv")]
+    assert demo_camera.main(arguments) == 1  # these frames have no face
+    assert "--no-fast" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", ["--record", "--log", "--timeline"])

@@ -35,7 +35,9 @@ def test_threads_wait_briefly_unless_the_environment_says_how(said, spins, monke
 @pytest.mark.parametrize("first", ["import models", "import train", "import demo_image_batch", "import preprocess",
                                    "import demo_camera", "import demo_image", "import tests.benchmarks.training",
                                    "import models.training.weights", "import models.faces.training"])  # fmt: skip
-def test_how_to_wait_is_set_before_torch_is_loaded(first):
+def test_how_to_wait_is_set_before_torch_is_loaded(first, monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):  # a child would inherit what importing models has set here
+        monkeypatch.delenv(name, raising=False)
     program = f"""
 import builtins, os, sys
 real = builtins.__import__

@@ -342,7 +342,7 @@ def test_int8_is_for_evaluation_not_for_training(data_folder, untrained_checkpoi
     if Int8VGG16.runs_here():
         flags = ["--data", str(data_folder), "--checkpoint", str(untrained_checkpoint), "--device", "cpu"]
         assert train.main(["--evaluate", "--precision", "int8", *flags]) == 0
-        assert capsys.readouterr().err.startswith("computing on cpu in int8\n")
+        assert capsys.readouterr().err.startswith("computing on cpu in int8, ")
 
 
 def test_a_split_of_copies_alone_has_no_accuracy_without_them(data_folder, untrained_checkpoint, tmp_path, capsys):

@@ -6,7 +6,6 @@
 Nothing here knows of earlier frames: that is the tracker's.
 """
 
-import os
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import torch
 from models.classifier import ExpressionClassifier
 from models.faces import Detection, FaceDetector, face_crop
 from models.live.sources import Feed, Frame
+from models.threads import usable_cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +110,6 @@ def leave_a_core_for_the_display() -> None:
 
     With all of them, each frame that is shown waits for its turn between two layers of the network.
     """
-    threads = max(1, (os.cpu_count() or 2) - 1)
+    threads = max(1, usable_cores() - 1)
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

@@ -1,17 +1,23 @@
-"""This project's classifier beside those of the packages people use: the same val faces, one machine, one run.
+"""This project's classifiers beside those of the packages people use: the same val faces, one core, one run.
 
     python -m tests.benchmarks.packages --data data                # 1,000 faces
     python -m tests.benchmarks.packages --data data --faces 100    # a short look
+    python -m tests.benchmarks.packages --data data --checkpoints a.pt b.pt --output R/speed.csv
 
 A package takes part if it is installed and brings its weights along: `fer` (both of its networks) and
-`facial-emotion-recognition`. Each gets the whole 48×48 face, grey, with no detector and no margin, one face a call,
-and prepares it by its own code; where a package scales its answers' names otherwise they are put in our order. Whether
-a package was trained on these faces is not known.
+`facial-emotion-recognition`. Each gets the whole 48×48 face, grey, with no detector and no margin, and prepares it by
+its own code; where a package scales its answers' names otherwise they are put in our order. First one face a call,
+then, of those that take many, `TOGETHER` a call, which have to be answered as they were alone. Times are of processors,
+so that work beside this counts little. Whether a package was trained on these faces is not known. `--checkpoints` adds
+networks of one's own, and `--output` writes the table as a csv file, of which `R/make_pictures.py` makes the picture.
 """
 
 import argparse
+import csv
 import functools
+import os
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -25,57 +31,92 @@ import cv2
 import numpy as np
 import torch
 
+from models.checkpoint import FAST_CHECKPOINT, SHIPPED_CHECKPOINT, load_checkpoint
 from models.classifier import ExpressionClassifier
 from models.errors import UserError
 from models.expressions import CLASS_NAMES
 from models.training.dataset import PICTURE_SIDE, load_split
 from tests.benchmarks.faces import to_48
 
-Answer = Callable[[np.ndarray], str]  # a grey face, uint8 [48, 48], to the name of its expression in CLASS_NAMES
+TOGETHER = 32
+COLUMNS = ("classifier", "ours", "accuracy", "n", "ms", f"ms, {TOGETHER} together")
+Answer = Callable[[np.ndarray], list[str]]  # grey faces, uint8 [N, 48, 48], to the names of their expressions
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("data"), help="the folder that preprocess.py made")
     parser.add_argument("--faces", type=int, default=1000, help="of val, spread evenly over the classes' pictures")
+    parser.add_argument("--checkpoints", type=Path, nargs="+", default=[], metavar="FILE", help="networks of one's own")
+    parser.add_argument("--output", type=Path, metavar="CSV", help="write the table")
     arguments = parser.parse_args()
     try:
         split = load_split(arguments.data, "val", PICTURE_SIDE, arguments.faces, list(CLASS_NAMES))
+        classifiers = {f"ours, {describe(path)}": functools.partial(ours, path) for path in arguments.checkpoints}
     except UserError as error:
         parser.error(str(error))
-    print(f"{len(split)} val faces, one a call, {torch.get_num_threads()} threads of torch\n")
-    print("| classifier | accuracy | ms a face |")
-    print("|---|---|---|")
+    print(f"{len(split)} val faces, one core\n")
+    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     faces = np.stack([to_48(picture) for picture in split.pictures.numpy()])
     expected = [CLASS_NAMES[target] for target in split.targets]
-    for name in CLASSIFIERS:
+    rows = []
+    for name, make in {**CLASSIFIERS, **classifiers}.items():
         # Each in a process of its own: the packages' libraries do not bear one another.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=keep_to_one_core) as pool:
             try:
-                cells = pool.submit(measure, name, faces, expected).result()
+                cells = pool.submit(measure, make, faces, expected).result()
             except ImportError as error:
-                cells = f"cannot be imported: {error} | -"
+                print(f"{name}: cannot be imported: {error}", file=sys.stderr)
+                continue
             except BrokenProcessPool:
-                cells = "crashed | -"
-        print(f"| {name} | {cells} |", flush=True)
+                print(f"{name}: crashed", file=sys.stderr)
+                continue
+        rows.append((name, "ours" in name, *cells))
+        print(f"| {' | '.join(map(str, rows[-1]))} |", flush=True)
+    if arguments.output:
+        with open(arguments.output, "w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
 
 
-def measure(name: str, faces: np.ndarray, expected: list[str]) -> str:
-    """A classifier's accuracy and median time, as cells of the table."""
-    answer = CLASSIFIERS[name]()
-    answer(faces[0])  # what is done at the first call alone does not count
-    right, took = 0, []
-    for face, expression in zip(faces, expected):
-        started = time.perf_counter()
-        given = answer(face)
-        took.append(time.perf_counter() - started)
-        right += given == expression
-    return f"{right / len(faces):.1%} | {1000 * statistics.median(took):.1f}"
+def describe(path: Path) -> str:
+    checkpoint = load_checkpoint(path)
+    return f"{checkpoint.get('width', 1.0):.3g} of the width, {checkpoint['input']['size']} pixels"
 
 
-def ours(tta: str) -> Answer:
-    classifier = ExpressionClassifier.load(tta=tta)
-    return lambda face: classifier.class_names[classifier.classify([face])[0].argmax()]
+def keep_to_one_core() -> None:
+    """Before any library is asked to start its threads: they start as many as there are cores."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+def measure(make: Callable[[], Answer], faces: np.ndarray, expected: list[str]) -> tuple[str, int, str, str]:
+    """A classifier's accuracy, and its median processor time a face in ms, alone and of many together."""
+    answer = make()
+    answer(faces[:1])  # what is done at the first call alone does not count
+    alone, given = time_calls(answer, [faces[index : index + 1] for index in range(len(faces))])
+    right = sum(one == other for one, other in zip(given, expected)) / len(faces)
+    batches = [faces[start : start + TOGETHER] for start in range(0, len(faces) - TOGETHER + 1, TOGETHER)]
+    together, again = time_calls(answer, batches)
+    differing = sum(one != other for one, other in zip(given, again))
+    assert differing <= 0.01 * len(again), f"{differing} of {len(again)} faces are answered otherwise together"
+    return f"{right:.5f}", len(faces), f"{alone:.3f}", f"{together / TOGETHER:.3f}"
+
+
+def time_calls(answer: Answer, batches: list[np.ndarray]) -> tuple[float, list[str]]:
+    """The median processor time of a call in ms, and all answers."""
+    took, given = [], []
+    for batch in batches:
+        started = time.process_time()
+        given += answer(batch)
+        took.append(1000 * (time.process_time() - started))
+    return statistics.median(took), given
+
+
+def ours(checkpoint: Path, tta: str = "none") -> Answer:
+    classifier = ExpressionClassifier.load(checkpoint, tta=tta)
+    return lambda faces: [classifier.class_names[row.argmax()] for row in classifier.classify(faces)]
 
 
 def fer(quantised: bool) -> Answer:
@@ -84,10 +125,12 @@ def fer(quantised: bool) -> Answer:
     names = dict(zip(("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"), CLASS_NAMES))
     detector = FER(use_tflite=quantised, offsets=(0, 0))
 
-    def answer(face: np.ndarray) -> str:
-        colour = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR)
-        (found,) = detector.detect_emotions(colour, face_rectangles=[(0, 0, *face.shape)])
-        return names[max(found["emotions"], key=found["emotions"].get)]
+    def answer(faces: np.ndarray) -> list[str]:
+        # Faces side by side are a picture, as it takes them, with as many rectangles.
+        picture, side = cv2.cvtColor(np.hstack(list(faces)), cv2.COLOR_GRAY2BGR), faces.shape[1]
+        places = [(number * side, 0, side, side) for number in range(len(faces))]
+        found = detector.detect_emotions(picture, face_rectangles=places)
+        return [names[max(each["emotions"], key=each["emotions"].get)] for each in found]
 
     return answer
 
@@ -100,9 +143,9 @@ def facial_emotion_recognition() -> Answer:
     with mock.patch("torch.load", on_cpu):
         recognition = EmotionRecognition(device="cpu")
 
-    def answer(face: np.ndarray) -> str:
+    def answer(faces: np.ndarray) -> list[str]:
         with torch.inference_mode():
-            return names[recognition._predict(face)]
+            return [names[recognition._predict(face)] for face in faces]
 
     return answer
 
@@ -115,10 +158,12 @@ def installed(package: str) -> str:
 
 
 CLASSIFIERS: dict[str, Callable[[], Answer]] = {
-    "this project, one view": lambda: ours("none"),
-    "this project, two views (the default)": lambda: ours("flip"),
-    f"{installed('fer')}, quantised (its default)": lambda: fer(quantised=True),
-    f"{installed('fer')}, float32": lambda: fer(quantised=False),
+    "ours, accurate, one view": functools.partial(ours, SHIPPED_CHECKPOINT),
+    "ours, accurate, two views": functools.partial(ours, SHIPPED_CHECKPOINT, "flip"),
+    "ours, fast, one view": functools.partial(ours, FAST_CHECKPOINT),
+    "ours, fast, two views": functools.partial(ours, FAST_CHECKPOINT, "flip"),
+    f"{installed('fer')}, quantised (its default)": functools.partial(fer, quantised=True),
+    f"{installed('fer')}, float32": functools.partial(fer, quantised=False),
     installed("facial-emotion-recognition"): facial_emotion_recognition,
 }
 
