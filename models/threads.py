@@ -72,7 +72,7 @@ class OtherWork:
                 if name in allowed:  # user, nice, system, idle, iowait, irq, softirq, steal
                     busy += sum(map(int, ticks[:8])) - int(ticks[3]) - int(ticks[4])
             return time.monotonic(), busy / os.sysconf("SC_CLK_TCK"), time.process_time()
-        except (OSError, AttributeError, ValueError):  # another system
+        except (OSError, AttributeError, ValueError, IndexError):  # another system
             return time.monotonic(), 0.0, time.process_time()
 
 
@@ -113,4 +113,4 @@ def describe_threads() -> str:
         return threads
     if OTHERS.busy < 0.5:
         return f"{threads}, as many as there are cores for this process"
-    return f"{threads} instead of {most}, since other programs keep {OTHERS.busy:.1f} of {OTHERS.usable} cores busy"
+    return f"{threads} instead of {most}, since other processes keep {OTHERS.busy:.1f} of {OTHERS.usable} cores busy"

@@ -10,7 +10,9 @@ from models.checkpoint import make_checkpoint
 from models.classifier import ExpressionClassifier, Face
 from models.errors import UserError
 from models.explanation import heat_maps
+from models.pictures import read_picture
 from models.views import make_input_spec
+from tests.conftest import ROOT
 
 SIDE, SPEC = 64, make_input_spec(64)
 RESIZE = SPEC["resize"]
@@ -135,3 +137,11 @@ def test_an_unknown_class_is_answered_with_those_that_there_are(classifier):
         classifier.explain([], "Dark")
     with pytest.raises(ValueError, match="crops"):
         classifier.explain([Face((0, 0, 9, 9), 1.0, "dark", np.array([0, 1], np.float32))])
+
+
+def test_the_fast_network_explains_a_face_as_its_float32_form_does():
+    crop = read_picture(ROOT / "input" / "4.jpg")[60:190, 165:280]
+    exact, quickest = (ExpressionClassifier.load("fast", "cpu", precision) for precision in ("fp32", "auto"))
+    (face,) = exact.analyze(crop, whole_image=True)
+    (expected,), (found,) = exact.explain([face]), quickest.explain([face])
+    assert found.heat.max() == 1 and np.abs(found.heat - expected.heat).mean() < 0.1

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import train
-from models import vgg16
 from models.checkpoint import load_checkpoint, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
 from models.export import ExportError, export_onnx
@@ -42,12 +41,10 @@ def checkpoint(tmp_path_factory):
     """A small network of two classes of its own, whose answers differ from picture to picture."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "small.pt"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        narrow_network(monkeypatch)
-        network = VGG16(num_classes=2)
-        with torch.no_grad():
-            network(torch.randn(16, 3, 48, 48) * 2)  # BatchNorm's statistics are not 0 and 1
-            network.classifier[1].weight.mul_(100)
+    network = VGG16(num_classes=2, width=1 / 8)
+    with torch.no_grad():
+        network(torch.randn(16, 3, 48, 48) * 2)  # BatchNorm's statistics are not 0 and 1
+        network.classifier[1].weight.mul_(100)
     made = make_checkpoint(
         network, ["calm", "glad"], make_input_spec(48), metrics={}, config={}, epoch=0, temperature=0.8
     )
@@ -55,19 +52,11 @@ def checkpoint(tmp_path_factory):
     return path
 
 
-def narrow_network(monkeypatch):
-    monkeypatch.setattr(vgg16, "BLOCKS", tuple(tuple(width // 8 for width in block) for block in vgg16.BLOCKS))
-
-
 @pytest.fixture(scope="module")
 def exported(checkpoint, tmp_path_factory):
     path = tmp_path_factory.mktemp("onnx") / "small.onnx"
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        narrow_network(monkeypatch)
-        code = train.main(
-            ["--export", "onnx", "--checkpoint", str(checkpoint), "--output", str(path), "--data", "nowhere"]
-        )
-    assert code == 0
+    arguments = ["--export", "onnx", "--checkpoint", str(checkpoint), "--output", str(path), "--data", "nowhere"]
+    assert train.main(arguments) == 0
     return path
 
 
@@ -88,8 +77,7 @@ def test_the_file_says_how_to_use_it_and_takes_batches_of_any_size(exported):
     }
 
 
-def test_the_ten_line_example_answers_as_the_classifier_does(checkpoint, exported, tmp_path, monkeypatch):
-    narrow_network(monkeypatch)
+def test_the_ten_line_example_answers_as_the_classifier_does(checkpoint, exported, tmp_path):
     crop = read_picture(ROOT / "input" / "4.jpg")[60:190, 165:280]
     write_picture(tmp_path / "crop.png", crop)
     code = EXAMPLE.replace("FILE", str(exported)).replace("CROP", str(tmp_path / "crop.png"))
@@ -103,7 +91,6 @@ def test_the_ten_line_example_answers_as_the_classifier_does(checkpoint, exporte
 
 
 def test_a_file_that_answers_otherwise_is_refused_and_the_old_one_kept(checkpoint, tmp_path, monkeypatch):
-    narrow_network(monkeypatch)
     path = tmp_path / "small.onnx"
     path.write_text("old")
     monkeypatch.setattr("models.export._difference", lambda *_: 0.01)

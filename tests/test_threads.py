@@ -80,7 +80,7 @@ def test_it_is_said_how_many_threads_there_are_and_why(others, monkeypatch):
     others(0.1, 2)
     assert describe_threads() == "2 threads"
     others(1.2, 2)
-    assert describe_threads() == "1 thread instead of 2, since other programs keep 1.2 of 2 cores busy"
+    assert describe_threads() == "1 thread instead of 2, since other processes keep 1.2 of 2 cores busy"
     others(0.0, 1)
     assert describe_threads() == "1 thread, as many as there are cores for this process"
 

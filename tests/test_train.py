@@ -312,13 +312,36 @@ def test_an_epoch_is_in_the_table_before_it_counts_as_done(narrow, data_folder, 
 @pytest.mark.parametrize("arguments", [
     ["--resume", "--lr", "0.1"], ["--epochs", "0"], ["--input-size", "16"], ["--dropout", "1"],
     ["--weight-decay", "-1"], ["--rotation", "nan"], ["--seed", "-1"], ["--seed", str(2**64)],
-    ["--folds", "2", "--teachers", "best.pt"],
+    ["--folds", "2", "--teachers", "best.pt"], ["--width", "1/0"], ["--width", "wide"], ["--width", "2"],
+    ["--arch", "resnet18", "--width", "1/2"],
 ])  # fmt: skip
 def test_wrong_flags_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as exit:
         train.main(arguments)
     assert exit.value.code == 2
     assert "--lr" in capsys.readouterr().err or arguments[0] != "--resume"
+
+
+def test_a_width_without_whole_channels_is_refused_with_the_nearest(capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--width", "1/3"])
+    assert "the nearest that do are 21/64 (0.328125) and 22/64 (0.34375)" in capsys.readouterr().err
+
+
+def test_a_narrow_network_is_trained_goes_on_is_evaluated_and_teaches_one_that_starts_with_it(
+    data_folder, tmp_path, capsys
+):
+    narrow = quick(data_folder, tmp_path / "runs", "--width", "1/16")
+    assert train.main([*narrow, "--epochs", "2", "--max-minutes", "0.0001"]) == 1
+    assert train.main(["--resume", "--output", str(tmp_path / "runs")]) == 0
+    best = only_run(tmp_path / "runs") / "best.pt"
+    checkpoint = load_checkpoint(best)
+    assert checkpoint["width"] == checkpoint["config"]["width"] == 1 / 16
+    assert checkpoint["state_dict"]["features.0.weight"].shape == (4, 3, 3, 3)
+    assert train.main(["--evaluate", "--data", str(data_folder), "--checkpoint", str(best), "--device", "cpu"]) == 0
+    narrower = ["--init", str(best), "--teachers", str(best), "--width", "1/32", "--epochs", "1"]
+    assert train.main(quick(data_folder, tmp_path / "more", *narrower)) == 0
+    assert load_checkpoint(only_run(tmp_path / "more") / "best.pt")["width"] == 1 / 32
 
 
 def test_evaluate_prints_a_table_and_ends_stdout_with_json(data_folder, tmp_path):
