@@ -37,8 +37,7 @@ class Int8Error(UserError):
 class Int8VGG16(nn.Module):
     """A trained VGG16 for inference alone, on an x86 processor, that answers nearly as the network given.
 
-    Kernels have a scale for each output channel, activations one for each layer. The last convolution answers in
-    float32, as does the head.
+    Kernels have a scale for each output channel, activations one for each layer. The head answers in float32.
 
     Args:
         network: With BatchNorm, of float32 or stored weights (`checkpoint.build_network`), in evaluation mode; left
@@ -62,8 +61,9 @@ class Int8VGG16(nn.Module):
         scale = (highest - lowest) / LEVELS
         layers = list(network.features)
         make_layers = _remembering_layers if _remembers() else _int8_layers
-        self.features = nn.Sequential(*make_layers(layers, scale, round(-lowest / scale)))
+        # The head comes first: whoever asks for the first parameter then finds it at once, at each answer.
         self.pool, self.classifier = network.pool, copy.deepcopy(network.classifier).float()
+        self.features = nn.Sequential(*make_layers(layers, scale, round(-lowest / scale)))
 
     @staticmethod
     def runs_here() -> bool:
@@ -163,7 +163,7 @@ class _Int8Convolution(nn.Module):
         )  # fmt: skip
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return torch.ops.onednn.qconv2d_pointwise(pictures, *self._arguments)
+        return torch.ops.onednn.qconv2d_pointwise.default(pictures, *self._arguments)
 
 
 class _Uint8Pooling(nn.Module):
@@ -191,17 +191,14 @@ def _remembers() -> bool:
 
 
 def _remembering_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
-    """A trunk's layers in torch's older int8 operations, all but the last convolution."""
-    *before, convolution, norm, _, pooling = layers
+    """A trunk's layers in torch's older int8 operations."""
     made: list[nn.Module] = [_RememberingQuantisation(scale, zero_point)]
-    for index, layer in enumerate(before):
+    for index, layer in enumerate(layers):
         if isinstance(layer, nn.BatchNorm2d):
-            scale, zero_point = highest_output(layer) / LEVELS, 0
-            made.append(_RememberingConvolution(*folded(before[index - 1], layer), scale))
+            made.append(_RememberingConvolution(*folded(layers[index - 1], layer), highest_output(layer) / LEVELS))
         elif isinstance(layer, nn.MaxPool2d):
             made.append(layer)
-    assert isinstance(norm, nn.BatchNorm2d)
-    return [*made, _Levels(), _Int8Convolution(*folded(convolution, norm), scale, zero_point, None), pooling]
+    return [*made[:-1], _Dequantisation(), made[-1]]
 
 
 class _RememberingQuantisation(nn.Module):
@@ -232,11 +229,11 @@ class _RememberingConvolution(nn.Module):
             torch.backends.quantized.engine = engine
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return torch.ops.quantized.conv2d_relu(pictures, self._packed, self._output_scale, 0)
+        return torch.ops.quantized.conv2d_relu.new(pictures, self._packed, self._output_scale, 0)
 
 
-class _Levels(nn.Module):
-    """Of quantised tensors the 8 bits."""
+class _Dequantisation(nn.Module):
+    """Quantised tensors as float32."""
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        return maps.int_repr()
+        return maps.dequantize()
