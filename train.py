@@ -61,7 +61,6 @@ from models.device import choose_device, choose_precision, make_ready_to_train
 from models.errors import UserError
 from models.export import ExportError, export_onnx
 from models.files import locked
-from models.threads import enough_threads
 from models.training.augmentation import Augmentation
 from models.training.dataset import (
     PICTURE_SIDE,
@@ -255,8 +254,8 @@ def _share(text: str) -> float:
 
 def _width(text: str) -> float:
     try:
-        width = float(Fraction(text))
-    except ZeroDivisionError as error:
+        width = float(Fraction(text) if "/" in text else text)
+    except (ZeroDivisionError, OverflowError) as error:
         raise argparse.ArgumentTypeError(f"{text} is no number") from error
     try:
         check_width(width)
@@ -321,11 +320,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     split = load_split(arguments.data, arguments.split, spec["resize"], arguments.limit, class_names)
     network = build_network(checkpoint)
     precision = choose_precision(arguments.precision, device, network)
-    tell_precision(device, precision)
+    tell_precision(device, precision, "")
     network = prepare_for_inference(network, device, precision, spec)
     started = time.perf_counter()
-    with enough_threads():
-        logits = predict_logits(network, split.pictures, spec, arguments.tta)
+    logits = predict_logits(network, split.pictures, spec, arguments.tta)
     report = make_report(logits, split, class_names, arguments.split, arguments.tta, checkpoint["temperature"])
     report["seconds"] = round(time.perf_counter() - started, 2)
     if arguments.split == "val":  # on which the temperature was fitted

@@ -31,7 +31,7 @@ import torch
 
 from models.architectures import OWN_STORED, Network, TorchvisionNetwork, is_known
 from models.errors import UserError
-from models.vgg16 import VGG16
+from models.vgg16 import VGG16, WidthError
 
 FORMAT_VERSION = 1
 SHIPPED_CHECKPOINT = Path(__file__).parent / "weights" / "vgg16_fer2013.pt"
@@ -164,7 +164,10 @@ def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> Networ
     if arch in OWN_STORED:
         # Memory for the parameters comes from the file: initialising them first would only cost time.
         with torch.device("meta"):
-            network = VGG16(count, head, batch_norm=arch == "vgg16_bn", width=checkpoint.get("width", 1.0))
+            try:
+                network = VGG16(count, head, batch_norm=arch == "vgg16_bn", width=checkpoint.get("width", 1.0))
+            except WidthError as error:
+                raise CheckpointError(f"the checkpoint names a network that there is not: {error}") from error
     else:
         network = TorchvisionNetwork(arch, count)
     weights = {key: value.float() if value.is_floating_point() and not as_stored else value

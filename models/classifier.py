@@ -113,9 +113,11 @@ class ExpressionClassifier:
         if not len(faces):
             return np.empty((0, len(self.class_names)), np.float32)
         grey = to_grey_squares(faces, self._input_spec["resize"])
-        with enough_threads() if self.device.type == "cpu" else nullcontext():
-            logits = predict_logits(self._network, grey, self._input_spec, self._tta, batch_size)
-        return average_views(logits, self._temperature).numpy()
+        logits = []
+        for batch in grey.split(batch_size):
+            with enough_threads() if self.device.type == "cpu" else nullcontext():
+                logits.append(predict_logits(self._network, batch, self._input_spec, self._tta, batch_size))
+        return average_views(torch.cat(logits, dim=1), self._temperature).numpy()
 
     def seconds_a_face(self) -> float:
         """How long one face takes here and now: the quicker of two answers, after one for which all is got ready."""

@@ -96,11 +96,10 @@ def add_model_arguments(parser: argparse.ArgumentParser, fast_action: Any = "sto
         fast_action, fast_when: argparse's action of `--fast`, and when it is taken unasked.
     """
     group = parser.add_argument_group("network")
-    weights = group.add_mutually_exclusive_group()
-    weights.add_argument(
+    group.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights that train.py wrote, instead of the shipped ones"
     )
-    weights.add_argument(
+    group.add_argument(
         "--fast",
         action=fast_action,
         help=f"the small network that ships as well: many times as fast, right a little less often{fast_when}",
@@ -153,13 +152,16 @@ def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
     """The classifier that the network's flags ask for; imports torch."""
     from models.classifier import FAST, ExpressionClassifier
 
+    if arguments.fast and arguments.checkpoint:
+        raise UserError("--fast is a checkpoint of its own: take it, or --checkpoint")
     checkpoint = FAST if arguments.fast else arguments.checkpoint
     return ExpressionClassifier.load(checkpoint, arguments.device, arguments.precision, arguments.tta)
 
 
-def tell_precision(device: Any, precision: str) -> None:
-    """Prints on stderr what is computed on and in: what `auto` chose, and on a CPU how many threads."""
-    threads = f", {describe_threads()}" if str(device) == "cpu" else ""
+def tell_precision(device: Any, precision: str, threads: str | None = None) -> None:
+    """Prints on stderr what is computed on and in: what `auto` chose, and on a CPU how many threads, and why."""
+    if threads is None:
+        threads = f", {describe_threads()}" if str(device) == "cpu" else ""
     print(f"computing on {device} in {precision}{threads}", file=sys.stderr)
 
 

@@ -13,15 +13,19 @@ busy there are fewer threads.
 
 import math
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Turns, a tenth of a millisecond or so. With none a face takes 17 ms alone instead of 15, with 30,000 beside one busy
-# process 77 instead of 30 (2 cores, Zen 4).
+# Turns, some tenths of a millisecond. With none a face takes 17 ms alone instead of 15; in two threads beside one busy
+# process it takes 44 ms with these, and 77 with 30,000 (2 cores, Zen 4).
 SPINS = 10_000
-LOOK_SECONDS = 0.25  # between two looks at what else runs
+LOOK_SECONDS, RECENT_SECONDS = (
+    0.25,
+    2.0,
+)  # between two looks at what else runs: at least, and to count what lies between
 
 
 def wait_briefly() -> None:
@@ -30,36 +34,48 @@ def wait_briefly() -> None:
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)
 
 
+def allowed_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def usable_cores() -> int:
-    """The cores that this process may use, by its affinity and the quota of its container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many cores this process may keep busy: the allowed ones, or fewer by its container's quota (cgroup v2)."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = min(cores, math.ceil(int(quota) / int(period)))
+        return max(1, min(allowed_cores(), math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such system, or no quota: `max`
-        pass
-    return max(cores, 1)
+        return allowed_cores()
 
 
 class OtherWork:
-    """How busy other programs keep the cores that this process may use, by what Linux counts.
+    """How busy other processes keep the cores that this one may run on, by what Linux counts.
 
     Attributes:
-        usable: The cores that this process may use.
-        busy: How many of them others kept busy, on the average, between the last two looks; 0 where the system does
-            not tell.
+        busy: So many cores, on the average between the last two looks or, where the earlier is long ago, now; 0 where
+            the system does not tell.
+        allowed, usable: See `allowed_cores` and `usable_cores`.
     """
 
     def __init__(self) -> None:
-        self.usable, self.busy = usable_cores(), 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what was seen, as a forked process has to."""
+        self._lock = threading.Lock()
+        self.allowed, self.usable, self.busy = allowed_cores(), usable_cores(), 0.0
         self._last = self._counters()
 
     def look(self) -> None:
         """Counts anew, where the last look is `LOOK_SECONDS` ago."""
-        if time.monotonic() - self._last[0] >= LOOK_SECONDS:
+        with self._lock:
+            passed = time.monotonic() - self._last[0]
+            if passed < LOOK_SECONDS:
+                return
             now = self._counters()
             seconds, busy, own = (after - before for after, before in zip(now, self._last))
-            self.usable, self.busy, self._last = usable_cores(), max(0.0, (busy - own) / seconds), now
+            self.busy = max(0.0, (busy - own) / seconds) if passed < RECENT_SECONDS else self._running() - 1
+            self.allowed, self.usable, self._last = allowed_cores(), usable_cores(), now
 
     @staticmethod
     def _counters() -> tuple[float, float, float]:
@@ -75,14 +91,33 @@ class OtherWork:
         except (OSError, AttributeError, ValueError, IndexError):  # another system
             return time.monotonic(), 0.0, time.process_time()
 
+    @staticmethod
+    def _running() -> int:
+        """How many threads of all processes run or wait for a core at this moment, this one among them."""
+        try:
+            return max(1, int(Path("/proc/loadavg").read_text().split()[3].split("/")[0]))
+        except (OSError, ValueError, IndexError):
+            return 1
+
 
 OTHERS = OtherWork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=OTHERS.begin)
 
 
 def enough(most: int) -> int:
     """How many threads to compute in now: one a core that is free, at least one and at most so many."""
     OTHERS.look()
-    return max(1, min(most, round(OTHERS.usable - OTHERS.busy)))
+    return max(1, min(most, OTHERS.usable, round(OTHERS.allowed - OTHERS.busy)))
+
+
+class _Reduced:
+    """Whether torch has fewer threads just now, and how many it had: a Python thread that begins then takes the fewer
+    for its own, and would keep them.
+    """
+
+    lock = threading.Lock()
+    times, most, now = 0, 1, 1
 
 
 @contextmanager
@@ -90,16 +125,22 @@ def enough_threads() -> Iterator[None]:
     """Has torch compute in `enough` of the threads that it has."""
     import torch
 
-    most = torch.get_num_threads()
-    now = enough(most)
-    if now == most:
-        yield
-        return
-    torch.set_num_threads(now)
+    with _Reduced.lock:
+        most = had = torch.get_num_threads()
+        if _Reduced.times and had == _Reduced.now:
+            most = _Reduced.most
+        now = enough(most)
+        reduced = not now == most == had
+        if reduced:
+            _Reduced.times, _Reduced.most, _Reduced.now = _Reduced.times + 1, most, now
+            torch.set_num_threads(now)
     try:
         yield
     finally:
-        torch.set_num_threads(most)
+        if reduced:
+            with _Reduced.lock:
+                _Reduced.times -= 1
+                torch.set_num_threads(most)
 
 
 def describe_threads() -> str:
@@ -111,6 +152,6 @@ def describe_threads() -> str:
     threads = f"{now} thread" + "s" * (now > 1)
     if now == most:
         return threads
-    if OTHERS.busy < 0.5:
+    if now == OTHERS.usable:
         return f"{threads}, as many as there are cores for this process"
-    return f"{threads} instead of {most}, since other processes keep {OTHERS.busy:.1f} of {OTHERS.usable} cores busy"
+    return f"{threads} instead of {most}, since other processes keep {OTHERS.busy:.1f} of {OTHERS.allowed} cores busy"

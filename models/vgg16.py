@@ -61,7 +61,7 @@ class VGG16(nn.Module):
         check_width(width)
         self.head = head
         self.batch_norm = batch_norm
-        self.width = width
+        self.width = float(width)
         self.num_features = _channels(BLOCKS[-1][-1], width)
         self.features = nn.Sequential(*_trunk_layers(batch_norm, width))
         self.pool = nn.AdaptiveAvgPool2d(1 if head == "gap" else 7)

@@ -6,7 +6,6 @@ import torch
 
 from models import checkpoint as checkpoints
 from models.checkpoint import CheckpointError, build_network, load_checkpoint, make_checkpoint, save_atomically
-from models.errors import UserError
 from models.expressions import CLASS_NAMES
 from models.vgg16 import VGG16
 from models.views import make_input_spec
@@ -40,7 +39,7 @@ def test_a_narrow_network_comes_back_narrow_and_one_of_an_older_version_whole(tm
 @pytest.mark.parametrize("width", [0.3, -1, "wide", None])
 def test_a_width_that_no_network_has_is_said(tmp_path, width):
     save_atomically(tmp_path / "a.pt", {**make(VGG16(width=1 / 8)), "width": width})
-    with pytest.raises(UserError, match="width"):
+    with pytest.raises(CheckpointError, match="width"):
         build_network(load_checkpoint(tmp_path / "a.pt"))
 
 

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+import demo_image
 from models import command_line
 from models.classifier import Face
 from models.command_line import (
@@ -150,3 +151,8 @@ def test_python_is_not_taken_down_under_the_threads_of_torch(tmp_path, command, 
     assert result.returncode == code, result.stderr
     assert "missing" in result.stderr or "no picture" in result.stderr
     assert "taken down" not in result.stderr
+
+
+def test_the_fast_network_and_a_checkpoint_at_once_are_refused(capsys):
+    assert demo_image.main(["1", "--fast", "--checkpoint", "a.pt"]) == 2
+    assert "take it, or --checkpoint" in capsys.readouterr().err

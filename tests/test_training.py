@@ -279,6 +279,43 @@ def test_a_narrow_network_starts_with_the_strongest_channels_of_a_whole_one(publ
     assert torch.equal(network.features[3].weight, kept[kept.abs().sum((1, 2, 3)).topk(2).indices.sort().values])
 
 
+def test_a_channel_that_died_is_not_taken_for_a_strong_one(tmp_path):
+    torch.manual_seed(0)
+    whole = torchvision.models.vgg16_bn(num_classes=5)
+    with torch.no_grad():
+        whole.features[0].weight[7], whole.features[1].running_var[7] = 0.0, 0.0
+    torch.save(whole.state_dict(), tmp_path / "whole.pth")
+    network = start_network(str(tmp_path / "whole.pth"), num_classes=7, width=32 / 64, **START_OPTIONS)
+    assert network.features[0].weight.abs().sum((1, 2, 3)).min() > 0
+
+
+def test_a_narrow_start_has_the_statistics_of_its_own_channels(tmp_path):
+    torch.manual_seed(0)
+    whole = VGG16(7)
+    with torch.no_grad():
+        whole.features(torch.randn(8, 3, 48, 48))
+    save_atomically(tmp_path / "a.pt", make_checkpoint(whole, list(CLASS_NAMES), SPEC, metrics={}, config={}, epoch=1))
+    pictures = torch.randint(0, 256, (16, 48, 48), dtype=torch.uint8)
+    options = {**START_OPTIONS, "pictures": pictures, "input_spec": make_input_spec(48)}
+    network = start_network(str(tmp_path / "a.pt"), num_classes=7, width=1 / 8, **options)
+    batch = normalise(pictures, make_input_spec(48))
+    norm = network.features[4]
+    with torch.no_grad():
+        seen = network.features.train()[:4](batch)
+    torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)), atol=0.05, rtol=0.05)
+    assert norm.momentum == 0.1 and network.training
+
+
+@pytest.mark.parametrize("spoil", [
+    {"features.0.weight": torch.randn(64, 1, 3, 3)}, {"features.1.bias": torch.zeros(5)},
+    {"features.3.weight": torch.randn(64, 5, 3, 3)},
+])  # fmt: skip
+def test_start_weights_that_do_not_hang_together_are_refused(spoil, tmp_path):
+    torch.save({**VGG16(7).state_dict(), **spoil}, tmp_path / "a.pt")
+    with pytest.raises(StartWeightsError, match="convolutions"):
+        start_network(str(tmp_path / "a.pt"), num_classes=7, width=1 / 8, **START_OPTIONS)
+
+
 def test_a_start_that_is_narrower_than_the_network_is_refused(tmp_path):
     narrow = make_checkpoint(VGG16(7, width=1 / 16), list(CLASS_NAMES), SPEC, metrics={}, config={}, epoch=1)
     save_atomically(tmp_path / "a.pt", narrow)

@@ -110,6 +110,6 @@ def leave_a_core_for_the_display() -> None:
 
     With all of them, each frame that is shown waits for its turn between two layers of the network.
     """
-    threads = max(1, usable_cores() - 1)
+    threads = max(1, min(torch.get_num_threads(), usable_cores() - 1))
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)

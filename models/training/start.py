@@ -17,6 +17,7 @@ from models.errors import UserError
 from models.vgg16 import VGG16
 from models.views import normalise
 
+BATCH_NORM_EPSILON = nn.BatchNorm2d(1).eps
 DENSENET_KEY = re.compile(r"(denselayer\d+)\.(norm|conv)\.([12])\.")
 
 
@@ -67,7 +68,10 @@ def start_network(
         _load_fitting(network, narrowed(weights, network), init)
         insert_batch_norm(network, _calibration_batch(pictures, input_spec))
     else:
-        _load_fitting(network, narrowed(weights, network), init)
+        fitting = narrowed(weights, network)
+        _load_fitting(network, fitting, init)
+        if fitting is not weights:  # the statistics are those of more channels
+            take_statistics(network, _calibration_batch(pictures, input_spec))
     return network
 
 
@@ -80,17 +84,20 @@ def narrowed(weights: dict[str, torch.Tensor], network: VGG16) -> dict[str, torc
             are.
     """
     convolutions = {index: layer for index, layer in enumerate(network.features) if isinstance(layer, nn.Conv2d)}
-    shapes = [weights.get(f"features.{index}.weight", torch.empty(0)).shape for index in convolutions]
+    kernels = [weights.get(f"features.{index}.weight", torch.empty(0)) for index in convolutions]
+    channels = [3, *(len(kernel) for kernel in kernels)]
     if not all(
-        len(shape) == 4 and shape[0] > layer.out_channels for shape, layer in zip(shapes, convolutions.values())
-    ):
+        kernel.dim() == 4 and kernel.shape[1] == before and len(kernel) > layer.out_channels
+        and all(len(value) == len(kernel) for value in _vectors(weights, index))
+        for kernel, before, (index, layer) in zip(kernels, channels, convolutions.items())
+    ):  # fmt: skip
         return weights
     weights, kept = dict(weights), torch.arange(3)
     for index, layer in convolutions.items():
         kernel = weights[f"features.{index}.weight"][:, kept].float()
         scale = weights.get(f"features.{index + 1}.weight", torch.ones(len(kernel))).float()
-        spread = weights.get(f"features.{index + 1}.running_var", torch.ones(len(kernel))).float().sqrt()
-        strength = kernel.abs().sum((1, 2, 3)) * scale.abs() / spread
+        variance = weights.get(f"features.{index + 1}.running_var", torch.ones(len(kernel))).float()
+        strength = kernel.abs().sum((1, 2, 3)) * scale.abs() / (variance + BATCH_NORM_EPSILON).sqrt()
         kept = strength.argsort(descending=True)[: layer.out_channels].sort().values
         weights[f"features.{index}.weight"] = kernel
         for key, value in weights.items():
@@ -123,6 +130,25 @@ def insert_batch_norm(network: VGG16, batch: torch.Tensor) -> None:
                 layer.load_state_dict(state, strict=False)
             activations = layer.eval()(activations)
     network.train()
+
+
+def _vectors(weights: dict[str, torch.Tensor], index: int) -> list[torch.Tensor]:
+    """A convolution's bias and its BatchNorm's vectors."""
+    places = f"features.{index}.", f"features.{index + 1}."
+    return [value for key, value in weights.items() if key.startswith(places) and value.dim() == 1]
+
+
+def take_statistics(network: VGG16, batch: torch.Tensor) -> None:
+    """Sets each BatchNorm's statistics to those of a batch of normalised pictures, `[N, 3, H, W]`."""
+    norms = [layer for layer in network.features if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean of all that is seen
+    with torch.no_grad():
+        network.train().features(batch)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
 
 
 def freeze_blocks(network: Network, count: int) -> None:

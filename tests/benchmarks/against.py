@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from models.threads import SPINS
+
 HERE = Path(__file__).parents[2]
 
 
@@ -50,11 +52,19 @@ def run(checkout: Path, script: str, arguments: list[str]) -> tuple[float, float
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, script, *(part.replace("OUTPUT", folder) for part in arguments)]
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        ended = subprocess.run(command, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        ended = subprocess.run(
+            command, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=as_in_a_shell()
+        )
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if ended.returncode not in (0, 1):
+    if ended.returncode not in (0, 1) or "Traceback" in ended.stderr:
         sys.exit(f"{script} in {checkout} ended with {ended.returncode}: {ended.stderr}")
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def as_in_a_shell() -> dict[str, str]:
+    """The environment without what importing `models` here has set: an earlier checkout may not set it itself."""
+    ours = "GOMP_SPINCOUNT", str(SPINS)
+    return {name: value for name, value in os.environ.items() if (name, value) != ours}
 
 
 if __name__ == "__main__":

@@ -98,8 +98,10 @@ def busy(count: int, same_session: bool) -> Iterator[None]:
 
 
 def run(checkout: Path, *command: str) -> str:
-    ended = subprocess.run([sys.executable, *command], cwd=checkout, capture_output=True, text=True)
-    if ended.returncode not in (0, 1):
+    ended = subprocess.run(
+        [sys.executable, *command], cwd=checkout, capture_output=True, text=True, env=against.as_in_a_shell()
+    )
+    if ended.returncode:
         sys.exit(f"{' '.join(command)} in {checkout} ended with {ended.returncode}: {ended.stderr}")
     return ended.stdout
 

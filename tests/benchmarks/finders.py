@@ -28,6 +28,7 @@ from models.faces import frame_box, make_detector
 from models.faces.training.material import HELD_OUT, read_portrait
 from models.faces.training.scenes import Portrait, leaning
 from models.pictures import PictureError, find_pictures, read_picture
+from tests.benchmarks.against import as_in_a_shell
 from tests.benchmarks.faces import background, spoil
 
 SIDE = 350
@@ -183,7 +184,8 @@ def ask_checkout(checkout: Path, row: Row) -> list[Answer]:
         pictures = Path(folder) / "pictures.npz"
         np.savez(pictures, *row.pictures)
         command = [sys.executable, "-c", ASK, "auto", str(pictures), str(row.min_face)]
-        return json.loads(subprocess.run(command, cwd=checkout, capture_output=True, check=True, text=True).stdout)
+        ended = subprocess.run(command, cwd=checkout, capture_output=True, check=True, text=True, env=as_in_a_shell())
+        return json.loads(ended.stdout)
 
 
 def judge(row: Row, answers: list[Answer]) -> dict[str, str]:
