@@ -3,9 +3,9 @@
     python -m R.make_pictures
 
 report.json is of the shipped weights, stages.csv of the runs that trained them, rpn_training.csv of the one that
-trained the network that finds faces, ladder.csv and robustness.csv are what `python -m tests.benchmarks.ladder` and
-`robustness` measured; all else is made from what is here. The report's page is photographed by Chromium, and stays as
-it is where there is none.
+trained the network that finds faces; ladder.csv, robustness.csv and speed.csv are what the programs of these names in
+tests/benchmarks/ (`packages` for speed) measured; all else is made from what is here. The report's page is
+photographed by Chromium, and stays as it is where there is none.
 """
 
 import csv
