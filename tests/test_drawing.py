@@ -15,6 +15,7 @@ from models.drawing import (
     plot_confusion_matrix,
     plot_curves,
     plot_ladder,
+    plot_speed,
     result_picture,
 )
 from models.emoji import little_face
@@ -266,3 +267,11 @@ def test_a_rung_has_a_place_of_its_own_and_its_seeds_share_it(tmp_path):
         plot_ladder(rows[:count], tmp_path / "ladder.png")
         heights.append(cv2.imread(str(tmp_path / "ladder.png")).shape[0])
     assert heights[0] < heights[1] == heights[2]
+
+
+@pytest.mark.parametrize("ours, blue", [("True", True), ("False", False)])
+def test_a_classifier_of_ours_is_told_from_a_package_by_its_colour(ours, blue, tmp_path):
+    row = {"classifier": "one", "ours": ours, "accuracy": "0.7", "n": "100", "ms": "1.5", "ms, 32 together": "0.5"}
+    plot_speed([row, {**row, "classifier": "other", "ours": "False", "accuracy": "0.6"}], tmp_path / "speed.png")
+    pixels = read_picture(tmp_path / "speed.png").reshape(-1, 3).tolist()
+    assert ([0x00, 0x72, 0xB2] in pixels) == blue and [0xD5, 0x5E, 0x00] in pixels
