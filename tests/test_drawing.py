@@ -22,6 +22,7 @@ from models.emoji import little_face
 from models.explanation import Explanation
 from models.expressions import CLASS_COLOURS, CLASS_NAMES, UNCERTAIN, class_colour, ink_on
 from models.labels import covered_area, font, lay_out
+from models.pictures import read_picture
 
 
 def make_face(box=(40, 40, 100, 100), label="Happy", confidence=0.9) -> Face:
