@@ -193,12 +193,14 @@ def _remembers() -> bool:
 def _remembering_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
     """A trunk's layers in torch's older int8 operations."""
     made: list[nn.Module] = [_RememberingQuantisation(scale, zero_point)]
+    channels = 0
     for index, layer in enumerate(layers):
         if isinstance(layer, nn.BatchNorm2d):
             made.append(_RememberingConvolution(*folded(layers[index - 1], layer), highest_output(layer) / LEVELS))
+            scale, channels = highest_output(layer) / LEVELS, layer.num_features
         elif isinstance(layer, nn.MaxPool2d):
-            made.append(layer)
-    return [*made[:-1], _Dequantisation(), made[-1]]
+            made.append(layer if channels >= 32 else _RememberingPooling(scale))
+    return [*made[:-1], _Dequantisation(), layers[-1]]
 
 
 class _RememberingQuantisation(nn.Module):
@@ -230,6 +232,18 @@ class _RememberingConvolution(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return torch.ops.quantized.conv2d_relu.new(pictures, self._packed, self._output_scale, 0)
+
+
+class _RememberingPooling(nn.Module):
+    """2×2 max pooling of quantised tensors of a scale. torch's own takes fewer than 32 channels one by one: 0.09 ms a
+    face for the 16 of a narrow network's first block, a sixth of its time."""
+
+    def __init__(self, scale: float):
+        super().__init__()
+        self._scale, self._pool = scale, _Uint8Pooling()
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return torch._make_per_tensor_quantized_tensor(self._pool(maps.int_repr()), self._scale, 0)
 
 
 class _Dequantisation(nn.Module):

@@ -55,7 +55,10 @@ def main() -> None:
         parser.error(f"--faces: {TOGETHER} are looked at together, so take as many or more")
     try:
         split = load_split(arguments.data, "val", PICTURE_SIDE, arguments.faces, list(CLASS_NAMES))
-        classifiers = {f"ours, {describe(path)}": functools.partial(ours, path) for path in arguments.checkpoints}
+        classifiers: dict[str, Callable[[], Answer]] = {}
+        for path in arguments.checkpoints:
+            name = f"ours, {describe(path)}"
+            classifiers[f"{name}, {path}" if name in classifiers else name] = functools.partial(ours, path)
     except UserError as error:
         parser.error(str(error))
     print(f"{len(split)} val faces, one core\n")
@@ -83,7 +86,7 @@ def main() -> None:
 
 def describe(path: Path) -> str:
     checkpoint = load_checkpoint(path)
-    return f"{path.stem}, {checkpoint.get('width', 1.0):.3g} of the width, {checkpoint['input']['size']} pixels"
+    return f"{checkpoint.get('width', 1.0):.3g} of the width, {checkpoint['input']['size']} pixels"
 
 
 def keep_to_one_core() -> None:
