@@ -196,8 +196,8 @@ def _remembering_layers(layers: list[nn.Module], scale: float, zero_point: int) 
     channels = 0
     for index, layer in enumerate(layers):
         if isinstance(layer, nn.BatchNorm2d):
-            made.append(_RememberingConvolution(*folded(layers[index - 1], layer), highest_output(layer) / LEVELS))
             scale, channels = highest_output(layer) / LEVELS, layer.num_features
+            made.append(_RememberingConvolution(*folded(layers[index - 1], layer), scale))
         elif isinstance(layer, nn.MaxPool2d):
             made.append(layer if channels >= 32 else _RememberingPooling(scale))
     return [*made[:-1], _Dequantisation(), layers[-1]]
