@@ -44,12 +44,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
 
     # What may be missing is looked for first: the network and torch, imported below, take seconds.
-    from models.live.recording import refuse_existing
-    from models.live.sources import Source
+    from models.files import refuse_existing
+    from models.live.sources import open_source
     from models.live.window import check_display
 
     refuse_existing(arguments.record, arguments.log, arguments.timeline)
-    with Source(arguments.source, arguments.width, arguments.height, arguments.fps, arguments.mirror) as source:
+    with open_source(arguments.source, arguments.width, arguments.height, arguments.fps, arguments.mirror) as source:
         if arguments.window:
             check_display("add --no-window, and --record or --log to keep what is seen")
         session = run(arguments, source)
@@ -72,12 +72,15 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     tell_precision(classifier.device, classifier.precision)
     analyzer = Analyzer(classifier, detector)
     with_lines = not arguments.window
-    session = Session(source, analyzer, arguments.smoothing, arguments.output, with_lines, arguments.emoji)
+    options = arguments.smoothing, arguments.output, with_lines, arguments.emoji, arguments.every
+    session = Session(source, analyzer, *options)
     with session, session.stopped_by_signals():
         if arguments.record:
             session.begin_recording(arguments.record)
         if arguments.log:
             session.begin_log(arguments.log)
+        for remark in source.remarks:
+            print(remark, file=sys.stderr)
         if is_live:
             watch(session, arguments.window, arguments.max_frames)
         else:
@@ -87,12 +90,12 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
 
 def load_quick_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
     """The classifier that the flags ask for; where they leave it open, the fast one if the accurate one is too slow."""
-    from models.live.session import FILM_ANALYSES
+    from models.live.session import FILM_PAUSE
 
     classifier = load_classifier(arguments)
     if arguments.fast is None and arguments.checkpoint is None:
         seconds = classifier.seconds_a_face()
-        if seconds > 1 / FILM_ANALYSES:
+        if seconds > FILM_PAUSE:
             print(
                 f"the accurate network takes {1000 * seconds:.0f} ms a face here, too long for live pictures: taking "
                 "the fast one, which is right a little less often; --no-fast keeps the accurate one",
@@ -131,11 +134,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     source.add_argument("--height", type=positive(int), metavar="PIXELS", help="ask the camera for frames this high")
     source.add_argument(
         "--fps", type=positive(float), metavar="RATE",
-        help="ask the camera for so many frames a second; of numbered pictures, the rate",
+        help="ask the camera for so many frames a second; of numbered pictures, and of a video without times, the rate",
     )  # fmt: skip
     source.add_argument(
         "--mirror", action=argparse.BooleanOptionalAction,
         help="flip left and right, as a mirror does; by default a camera only",
+    )  # fmt: skip
+    source.add_argument(
+        "--every", type=positive(float), default=0.1, metavar="SECONDS",
+        help="how often a film that is annotated is analysed; in the frames between faces are followed",
     )  # fmt: skip
     source.add_argument("--max-frames", type=positive(int), metavar="N", help="end after N frames")
     source.add_argument(
@@ -147,9 +154,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     output.add_argument("--emoji", action="store_true", help="draw the expression's little face beside each label")
     output.add_argument(
         "--record", type=Path, metavar="FILE.mp4",
-        help="write the annotated video; an .mkv can be played even after a power cut",
+        help="write the annotated video, a film's with its sound: .mp4, .mov, .mkv, .webm or .avi",
     )  # fmt: skip
-    output.add_argument("--log", type=Path, metavar="FILE.csv", help="write a row a face and refresh of its label")
+    output.add_argument(
+        "--log", type=Path, metavar="FILE.csv", help="write a row a face and analysis, or one without a face"
+    )
     output.add_argument("--timeline", type=Path, metavar="FILE.png", help="plot the log at the end: a band a face")
     output.add_argument(
         "--output", type=Path, default=Path("output"), metavar="FOLDER", help="for SPACE's and r's files"
@@ -179,15 +188,22 @@ def draw(arguments: argparse.Namespace, session: "Session") -> None:
 
 def report(session: "Session") -> int:
     """Says what was seen and written; returns the exit code."""
-    faces = session.tracker.count
-    total = sum(session.tracker.seconds_of.values())
-    longest_first = sorted(session.tracker.seconds_of.items(), key=lambda item: -item[1])
-    shares = ", ".join(f"{label} {share / total:.0%}" for label, share in longest_first if share)
-    seen = f"{faces} {'face' if faces == 1 else 'faces'}{', of the time ' if shares else ''}{shares}"
-    print(f"{session.frames} frames in {session.seconds:.1f} s; {seen}")
+    source, tracker = session.source, session.tracker
+    shares = sorted(tracker.seconds_of.items(), key=lambda item: -item[1])
+    total = sum(tracker.seconds_of.values())
+    of_film = f", {source.end:.1f} s of film" if source.is_film else ""
+    print(f"{session.frames} frames{of_film} in {session.seconds:.1f} s", end="")
+    if tracker.count:
+        # A face that leaves and comes back begins a new track: this is not how many people there were.
+        print(
+            f"; {tracker.count} {'track' if tracker.count == 1 else 'tracks'}, a face for {tracker.seconds_seen:.1f} s"
+        )
+        print(", ".join(f"{label} {seconds / total:.0%}" for label, seconds in shares if total and seconds))
+    else:
+        print("; no face")
     for path in session.written:
         print(f"wrote {path}")
-    if session.source.is_film and not faces and not session.problems:
+    if source.is_film and not tracker.count and not session.problems:
         session.fail("no face was found")
     return IN_PART if session.problems else DONE
 

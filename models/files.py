@@ -58,3 +58,24 @@ def _lock(file: IO[bytes]) -> None:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def refuse_existing(*paths: Path | None) -> None:
+    """Raises `UserError` if one of these files is there."""
+    for path in filter(None, paths):
+        if path.exists():
+            raise UserError(f"{path} is there already, and is not written over: name another file, or move it away")
+
+
+def reserve(path: Path) -> None:
+    """Makes an empty file, and the folders to it.
+
+    Raises:
+        UserError: It is there already, or cannot be made.
+    """
+    refuse_existing(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("xb").close()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -90,6 +90,32 @@ def read_picture(path: str | os.PathLike, max_megapixels: float = 64.0) -> np.nd
     return pixels if upright is None else np.ascontiguousarray(upright(pixels))
 
 
+def read_animation(path: str | os.PathLike, max_megapixels: float = 64.0) -> Iterator[tuple[np.ndarray, int]]:
+    """Reads the pictures of an animation, one after the other; a picture that does not move is one.
+
+    Yields:
+        uint8 array [height, width, 3], RGB, as `read_picture` gives it, and how many milliseconds it stands. Ten and
+        less are a hundred, as browsers have it.
+
+    Raises:
+        PictureError: as of `read_picture`; what came before the fault has been yielded.
+    """
+    with _open_file(path) as file:
+        try:
+            image = _open_image(file, max_megapixels)
+            for index in range(getattr(image, "n_frames", 1)):
+                image.seek(index)
+                pixels = _rgb_pixels(image)
+                stands = round(image.info.get("duration", 0))
+                yield pixels, stands if stands > 10 else 100
+        except PictureError:
+            raise
+        except UnidentifiedImageError as error:
+            raise PictureError("is not a picture in a known format") from error
+        except Exception as error:
+            raise PictureError(f"is damaged or cut short ({_one_line(error)})") from error
+
+
 def write_picture(path: str | os.PathLike, rgb: np.ndarray) -> None:
     """Writes a picture whole or not at all; the extension says the format, missing folders are made.
 

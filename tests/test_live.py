@@ -1,11 +1,8 @@
 import os
 import shutil
-import sys
 import threading
 import time
-from contextlib import ExitStack
 from itertools import combinations
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,14 +15,14 @@ from models.labels import covered_area
 from models.live import recording, sources, view
 from models.live.analysis import Analysis, Analyzer
 from models.live.overlay import Overlay, face_pixels, text_size
-from models.live.recording import ExpressionLog, RecordingError, VideoRecorder, new_names, save_moment
+from models.live.recording import ExpressionLog, new_names, save_moment
 from models.live.session import Session, annotate_film
-from models.live.sources import Feed, Frame, Source, SourceError
+from models.live.sources import Frame, Source
 from models.live.timeline import draw_timeline, read_bands
 from models.live.tracking import Tracker, move_boxes
 from models.live.view import watch
 from models.pictures import read_picture
-from tests.films import draw_frames, pixels_of, read_film, read_rows, serve_motion_jpeg, write_film
+from tests.films import draw_frames, pixels_of, read_film, read_rows, write_film
 
 HAPPY, SAD = CLASS_NAMES.index("Happy"), CLASS_NAMES.index("Sad")
 
@@ -49,41 +46,6 @@ def see(tracker: Tracker, seconds: float, *boxes: tuple, index: int = HAPPY, con
     """Has the tracker see faces in an empty picture, where nothing can be followed."""
     frame = make_frame(seconds=seconds)
     return tracker.update(make_analysis(frame, *boxes, index=index, confidence=confidence), frame)
-
-
-class FakeCapture:
-    """Stands for cv2.VideoCapture: gives these pictures in turn, None for a failed read, and then fails for good."""
-
-    def __init__(self, pictures=(), frame_rate=30.0, count=0.0, opened=True, pause=0.0):
-        self.pictures, self.opened, self.pause, self.asked = list(pictures), opened, pause, {}
-        self.said = {cv2.CAP_PROP_FPS: frame_rate, cv2.CAP_PROP_FRAME_COUNT: count}
-
-    def isOpened(self):
-        return self.opened
-
-    def get(self, key):
-        return self.said.get(key, 0.0)
-
-    def set(self, key, value):
-        self.asked[key] = value
-
-    def read(self):
-        time.sleep(self.pause)
-        picture = self.pictures.pop(0) if self.pictures else None
-        return (False, None) if picture is None else (True, picture)
-
-    def release(self):
-        self.opened = False
-
-
-def open_in_turn(*captures):
-    """What to open a source with: the first call gives the first capture, and so on; then there is none."""
-    left = list(captures)
-    return lambda *_: left.pop(0) if left else FakeCapture(opened=False)
-
-
-def grey(level: int = 0) -> np.ndarray:
-    return np.full((48, 64, 3), level, np.uint8)
 
 
 # Tracks
@@ -197,241 +159,7 @@ def test_an_analysis_of_an_earlier_frame_is_moved_to_the_frame_shown():
     assert track.box[0] == pytest.approx(61, abs=1.5)
 
 
-# Sources
-
-
-@pytest.mark.parametrize(
-    "name, message",
-    [
-        ("missing.mp4", "there is no"),
-        (".", "is a folder"),
-        ("empty.mp4", "cannot be read as a video"),
-        ("damaged.mp4", "cannot be read as a video"),
-        ("picture.jpg", "is a picture"),
-        ("%04d.jpg", "no picture is named"),
-    ],
-)
-def test_a_file_that_gives_no_frames_is_told_in_one_sentence_alone(name, message, tmp_path, capfd):
-    (tmp_path / "empty.mp4").touch()
-    film = write_film(tmp_path / "whole.mp4", seconds=1)
-    (tmp_path / "damaged.mp4").write_bytes(film.read_bytes()[: film.stat().st_size // 2])
-    shutil.copy("input/5.jpg", tmp_path / "picture.jpg")
-    with pytest.raises(SourceError, match=message):
-        Source(str(tmp_path / name))
-    assert capfd.readouterr() == ("", "")  # OpenCV and FFmpeg keep quiet
-
-
-def test_a_file_without_permission_is_told(tmp_path, monkeypatch):
-    film = write_film(tmp_path / "film.mp4", seconds=0.2)
-    monkeypatch.setattr(sources.os, "access", lambda *_: False)
-    with pytest.raises(SourceError, match="permission"):
-        Source(str(film))
-
-
-def test_no_camera_and_a_camera_in_use_are_told_apart_and_name_the_flag():
-    for capture, message in ((FakeCapture(opened=False), "there is no camera 7"), (FakeCapture(), "gives no picture")):
-        with pytest.raises(SourceError, match=f"{message}.*--source"):
-            Source("7", open_capture=open_in_turn(capture))
-
-
-def test_a_camera_without_permission_is_told(monkeypatch):
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(sources.Path, "exists", lambda _: True)
-    monkeypatch.setattr(sources.os, "access", lambda *_: False)
-    with pytest.raises(SourceError, match="/dev/video7 may not be opened"):
-        Source("7", open_capture=open_in_turn(FakeCapture(opened=False)))
-
-
-def test_a_stream_that_does_not_answer_is_told():
-    with pytest.raises(SourceError, match="is the address right"):
-        Source("http://127.0.0.1:9/nothing")
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
-def test_a_film_gives_every_frame_in_its_own_time(suffix, tmp_path):
-    with Source(str(write_film(tmp_path / f"film{suffix}", seconds=1))) as source:
-        frames = list(iter(source.read, None))
-    assert source.is_film and source.frame_rate == 15 and source.size == (320, 240)
-    assert [frame.number for frame in frames] == list(range(15))
-    assert [frame.seconds for frame in frames] == pytest.approx([number / 15 for number in range(15)])
-
-
-def test_numbered_pictures_are_a_film_of_the_rate_asked_for(tmp_path):
-    for number in range(1, 4):
-        cv2.imwrite(str(tmp_path / f"{number:03d}.png"), grey(50 * number))
-    with Source(str(tmp_path / "%03d.png"), fps=5) as source:
-        frames = list(iter(source.read, None))
-    assert [int(frame.picture.mean()) for frame in frames] == [50, 100, 150]
-    assert source.is_film and frames[-1].seconds == pytest.approx(0.4)
-
-
-@pytest.mark.parametrize(
-    "name, mirror, is_mirrored", [("0", None, True), ("0", False, False), ("a://b", None, False), ("a://b", True, True)]
-)
-def test_a_camera_alone_is_mirrored_unless_asked(name, mirror, is_mirrored):
-    picture = grey()
-    picture[:, :32] = 255
-    with Source(name, mirror=mirror, open_capture=open_in_turn(FakeCapture([picture]))) as source:
-        assert (source.read().picture[0, 0, 0] == 0) == is_mirrored
-
-
-def test_a_camera_is_asked_for_its_size_and_rate_and_films_are_not():
-    capture = FakeCapture([grey()])
-    Source("0", width=1280, height=720, fps=60, open_capture=open_in_turn(capture))
-    assert capture.asked[cv2.CAP_PROP_FRAME_WIDTH] == 1280 and capture.asked[cv2.CAP_PROP_FRAME_HEIGHT] == 720
-    assert capture.asked[cv2.CAP_PROP_FPS] == 60
-    capture = FakeCapture([grey()])
-    Source("a://b", width=1280, open_capture=open_in_turn(capture))
-    assert not capture.asked
-
-
-def test_the_feed_keeps_the_newest_frame_and_does_not_wait_for_slow_readers():
-    with Feed(Source("0", open_capture=open_in_turn(FakeCapture([grey()] * 50, pause=0.005)))) as feed:
-        seen = [feed.wait_newer(-1, 1).number]
-        while feed.state == "playing" and (frame := feed.wait_newer(seen[-1], 1)) is not None:
-            seen.append(frame.number)
-            time.sleep(0.05)
-    assert seen == sorted(set(seen)) and len(seen) < 25
-
-
-def test_the_feed_plays_a_film_at_its_own_rate_and_ends(tmp_path):
-    with Feed(Source(str(write_film(tmp_path / "film.mp4", seconds=0.6)))) as feed:
-        started, number = time.perf_counter(), -1
-        while (frame := feed.wait_newer(number, 5)) is not None:
-            number = frame.number
-        assert time.perf_counter() - started > 0.5
-        assert number == 8 and feed.state == "ended"
-
-
-def test_a_camera_that_vanishes_is_tried_again_and_comes_back():
-    cameras = [FakeCapture([grey(), grey(), None]), FakeCapture(opened=False), FakeCapture([grey(9)] * 100, pause=0.01)]
-    with Feed(Source("0", open_capture=open_in_turn(*cameras))) as feed:
-        states, end = set(), time.monotonic() + 5
-        while (feed.newest is None or feed.newest.picture.max() != 9) and time.monotonic() < end:
-            states.add(feed.state)
-            time.sleep(0.01)
-        assert "retrying" in states and feed.state == "playing" and feed.newest.number >= 2
-
-
-def test_a_camera_that_does_not_come_back_is_given_up(monkeypatch):
-    monkeypatch.setattr(sources, "RETRY_SECONDS", 0.3)
-    with Feed(Source("0", open_capture=open_in_turn(FakeCapture([grey()])))) as feed:
-        feed.join(5)
-        assert feed.state == "lost" and feed.newest.number == 0
-        started = time.perf_counter()
-        assert feed.wait_newer(0, 5) is None and time.perf_counter() - started < 1  # nobody waits for the dead
-
-
-def test_a_stream_is_read_live_and_lost_when_it_breaks(monkeypatch):
-    monkeypatch.setattr(sources, "RETRY_SECONDS", 0.3)
-    with ExitStack() as stack:
-        with serve_motion_jpeg() as server:
-            source = Source(f"http://127.0.0.1:{server.server_port}/video.mjpg")
-            assert not source.is_film
-            feed = stack.enter_context(Feed(source))
-            frame = feed.wait_newer(3, timeout=20)
-            assert frame is not None and abs(int(frame.picture.mean()) - 90) < 4
-        feed.join(20)
-        assert feed.state == "lost"
-
-
-# Recordings and logs
-
-
-def record(path: Path, frames: int = 10, frame_rate: float = 30.0) -> VideoRecorder:
-    recorder = VideoRecorder(path, frame_rate, (320, 240))
-    for frame, _ in zip(draw_frames(4, 15), range(frames)):
-        recorder.write(frame)
-    return recorder
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".MOV"])
-@pytest.mark.parametrize("frame_rate", [15.0, 23.976, 119.88])
-def test_recordings_have_every_frame_and_the_sources_rate(suffix, frame_rate, tmp_path):
-    path = tmp_path / "new" / f"film{suffix}"
-    record(path, 10, frame_rate).close()
-    frames, rate = read_film(path)
-    assert len(frames) == 10 and rate == pytest.approx(frame_rate, rel=1e-3)
-
-
-def test_an_mkv_that_was_never_ended_can_be_played(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
-    recorder = VideoRecorder(tmp_path / "film.mkv", 30.0, (320, 240))
-    for step in range(30):
-        recorder.write(np.roll(noise, step, 0))
-    shutil.copy(tmp_path / "film.mkv", tmp_path / "cut.mkv")  # what a power cut leaves
-    recorder.close()
-    assert len(read_film(tmp_path / "cut.mkv")[0]) > 20
-
-
-def test_a_live_recording_runs_at_the_speed_of_life(tmp_path):
-    recorder = VideoRecorder(tmp_path / "film.mp4", 30.0, (64, 48))
-    for seconds in (0.0, 0.03, 0.04, 0.1, 1.0):  # early, late, and after a gap
-        recorder.write(grey(100), seconds)
-    recorder.close()
-    assert len(read_film(recorder.path)[0]) == recorder.frames == 31
-
-
-def test_frames_of_another_size_are_scaled_into_a_recording(tmp_path):
-    recorder = record(tmp_path / "film.mp4", 2)
-    recorder.write(np.zeros((480, 640, 3), np.uint8))
-    recorder.close()
-    assert len(read_film(recorder.path)[0]) == 3
-
-
-def test_files_are_never_written_over(tmp_path):
-    path = tmp_path / "film.mp4"
-    path.write_text("mine")
-    for begin in (lambda: VideoRecorder(path, 30.0, (64, 48)), lambda: ExpressionLog(path, CLASS_NAMES)):
-        with pytest.raises(RecordingError, match="not written over"):
-            begin()
-    assert path.read_text() == "mine"
-
-
-@pytest.mark.parametrize(
-    "name, message", [("film.wmv", "no video that can be written"), ("file/film.mp4", "cannot be written")]
-)
-def test_recordings_that_cannot_be_made_are_told(name, message, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(RecordingError, match=message):
-        VideoRecorder(tmp_path / name, 30.0, (64, 48))
-
-
-def test_a_missing_codec_is_told_and_leaves_no_empty_file(tmp_path, monkeypatch, capfd):
-    monkeypatch.setitem(recording.CODECS, ".mp4", "av01")
-    with pytest.raises(RecordingError, match="codec"):
-        VideoRecorder(tmp_path / "film.mp4", 30.0, (64, 48))
-    assert not list(tmp_path.iterdir())
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_recording_without_a_frame_leaves_no_file(tmp_path):
-    VideoRecorder(tmp_path / "film.mp4", 30.0, (64, 48)).close()
-    assert not list(tmp_path.iterdir())
-
-
-def test_when_the_disk_runs_full_what_was_recorded_can_be_played(tmp_path, monkeypatch):
-    recorder = record(tmp_path / "film.mp4", 7)
-    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
-    with pytest.raises(RecordingError, match="disk is full.*can be played"):
-        recorder.write(np.zeros((240, 320, 3), np.uint8))
-    assert len(read_film(tmp_path / "film.mp4")[0]) == 7
-
-
-def test_a_really_full_disk_leaves_a_recording_that_can_be_played(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if shutil.which("mount") is None or os.system(f"mount -t tmpfs -o size=40m tmpfs {disk} 2>/dev/null"):
-        pytest.skip("no small disk can be mounted here")
-    try:
-        noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-        recorder = VideoRecorder(disk / "film.mp4", 30.0, (640, 480))
-        with pytest.raises(RecordingError, match="disk is full"):
-            for step in range(1000):
-                recorder.write(np.roll(noise, step, 0))
-        assert len(read_film(disk / "film.mp4")[0]) == recorder.frames > 3
-    finally:
-        os.system(f"umount {disk}")
+# Logs
 
 
 def make_tracks(*boxes: tuple, index: int = HAPPY, confidence: float = 0.9) -> list:

@@ -1,12 +1,16 @@
 """Expressions in moving pictures: what demo_camera.py is made of.
 
-    sources.py    a camera, video file or stream → frames; a thread that keeps the newest one
+    sources.py    what a source of frames is, and which is opened for a name; a thread that keeps the newest frame
+    cameras.py    cameras, through OpenCV
+    films.py      video files and streams, through PyAV: pictures as a player shows them, at their own times
+    sequences.py  numbered pictures, animated GIF and WebP
     analysis.py   a frame → faces and probabilities; a thread that works on the newest frame
     tracking.py   faces from analysis to analysis: which is which, where it moves, what it expresses over time
     overlay.py    what is drawn into a frame
     window.py     the window and its keys
-    recording.py  the annotated video, the log, the pictures of a moment
-    timeline.py   a log → a plot of expressions over time
+    recording.py  the annotated video; sound.py: a film's sound on its way into it
+    log.py        who was seen when; timeline.py: a log → a plot of expressions over time
+    moments.py    the pictures of a moment that a person saves
     session.py    a run, and the annotation of a film, where every frame counts
     view.py       the live view, where the newest frame counts
 

@@ -1,35 +1,61 @@
-"""What stays of a run: the annotated video, the log of expressions, the pictures of a moment.
+"""The annotated video: each picture at its time, in a form that browsers play, with the film's sound.
 
-    recorder = VideoRecorder(Path("film.mp4"), frame_rate=30, size=(640, 480))
-    recorder.write(picture)
-    recorder.close()
+    recorder = VideoRecorder(Path("film.mp4"), size=(640, 480))
+    recorder.write(picture, seconds=0.0)
+    recorder.close(seconds=0.04)
 
 Nothing is written over: a file that is there already is an error.
 """
 
-import csv
-import errno
-import os
 import shutil
-import time
-from collections.abc import Iterable, Sequence
-from io import StringIO
-from itertools import count
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
+import av
 import cv2
 import numpy as np
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from models.errors import UserError
-from models.faces import face_crop
-from models.live.sources import Frame
-from models.live.tracking import Track
-from models.pictures import write_picture
+from models.files import reserve
+from models.live.films import EXACT
+from models.live.sound import Sound
+from models.live.sources import USUAL_FRAME_RATE, fit
 
-CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
-# An mp4 cannot be played without its index, which is written last: recording ends while there is room for it.
-RESERVE = 32 << 20
+
+@dataclass(frozen=True)
+class Format:
+    """What a container is filled with."""
+
+    pictures: tuple[str, ...]  # codecs, the first that this FFmpeg has
+    sound: str  # the codec for sound that cannot be copied, one that begins on time in this container
+    copied: frozenset[str]  # codecs of sound that can
+    options: dict[str, str] = field(default_factory=dict)
+
+
+H264 = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
+PLAYED_IN_MP4 = frozenset(("aac", "mp3", "opus", "flac"))
+# An mp4's index is written last: until then it is kept in fragments, which play without it after a power cut.
+IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"}
+FORMATS = {
+    ".mp4": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
+    ".m4v": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
+    ".mov": Format(H264, "aac", frozenset(("aac", "mp3")), IN_FRAGMENTS),
+    ".mkv": Format(H264, "libopus", PLAYED_IN_MP4 | {"vorbis", "ac3", "eac3"}),
+    ".webm": Format(("libvpx-vp9", "libvpx"), "libopus", frozenset(("opus", "vorbis"))),
+    ".avi": Format(("mjpeg",), "pcm_s16le", frozenset(("mp3", "ac3", "pcm_s16le"))),
+}
+# Fast enough to keep up with reading and drawing on two cores, and so good that no eye sees the difference.
+OPTIONS = {
+    "libx264": {"preset": "superfast", "crf": "21", "bf": "0"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "20", "b": "0"},
+    "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "4M"},
+    "mjpeg": {"qmin": "3", "qmax": "3"},
+}
+KEYFRAME_SECONDS = 2  # between pictures at which a player can begin, and after which a fragment is written
+FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: without it the last picture would stand for a moment alone
+RESERVE = 32 << 20  # bytes of disk, with which there is room for the index
 
 
 class RecordingError(UserError):
@@ -37,165 +63,178 @@ class RecordingError(UserError):
 
 
 class VideoRecorder:
-    """Writes frames into a video file.
+    """Writes pictures into a video file.
 
     Attributes:
         path: The file.
-        frames: Frames in it.
+        frames: Pictures in it.
+        problem: A sentence, where its sound is not whole.
     """
 
-    def __init__(self, path: Path, frame_rate: float, size: tuple[int, int]):
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        frame_rate: float = USUAL_FRAME_RATE,
+        time_base: Fraction = Fraction(1, 90000),
+        sound: Sound | None = None,
+        begins: float = 0.0,
+    ):
         """Begins a file.
 
         Args:
-            path: Its suffix says the format: mp4, m4v, mov, mkv or avi. Missing folders are made.
-            frame_rate: Frames a second.
-            size: Width and height in pixels; frames of another size are scaled.
+            path: Its suffix says the format: mp4, m4v, mov, mkv, webm or avi. Missing folders are made.
+            size: Width and height in pixels; pictures of another size are fitted in.
+            frame_rate: Pictures a second, about; an avi has exactly so many.
+            time_base: Seconds, of which times are multiples.
+            sound: What sounds meanwhile.
+            begins: Seconds of the film at which the recording begins.
 
         Raises:
             RecordingError: The file is there already, cannot be made, or its format cannot be written here.
         """
-        codec = CODECS.get(path.suffix.lower())
+        suffix = path.suffix.lower()
+        chosen = FORMATS.get(suffix)
+        if chosen is None:
+            raise RecordingError(f"{path} is no video that can be written: name it {', '.join(FORMATS)}")
+        codec = next(filter(_is_there, chosen.pictures), None)
         if codec is None:
-            raise RecordingError(f"{path} is no video that can be written: name it {', '.join(CODECS)}")
-        reserve_file(path)
-        self.path, self.frames, self._frame_rate, self._size = path, 0, frame_rate, size
-        self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), frame_rate, size)
-        if not self._writer.isOpened():
-            path.unlink()
+            others = [other for other, format in FORMATS.items() if any(map(_is_there, format.pictures))]
             raise RecordingError(
-                f"this OpenCV has no {codec} codec to write {path.name} with: try the suffix .avi or .mkv"
+                f"FFmpeg has no {' or '.join(chosen.pictures)} here to write {path.name} with: name it {', '.join(others)}"
             )
+        reserve(path)
+        self.path, self.frames, self._size, self._sound = path, 0, size, sound
+        self._rate = Fraction(min(max(frame_rate, 1.0), 240.0)).limit_denominator(1001)
+        self._time_base = 1 / self._rate if suffix == ".avi" else time_base
+        self._waiting: tuple[np.ndarray, int] | None = None
+        self._reformatter = VideoReformatter()
+        try:
+            self._container = av.open(f"file:{path}", "w", container_options=chosen.options)
+            self._stream = self._add_pictures(codec)
+            if sound is not None:
+                sound.begin(self._container, chosen.copied, chosen.sound, begins)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            path.unlink(missing_ok=True)
+            raise RecordingError(f"{path} cannot be written: {error}") from error
         self._check_room()
 
-    def write(self, picture: np.ndarray, seconds: float | None = None) -> None:
-        """Adds a frame.
+    @property
+    def problem(self) -> str | None:
+        return self._sound.problem if self._sound is not None else None
+
+    def write(self, picture: np.ndarray, seconds: float) -> None:
+        """Adds a picture.
 
         Args:
             picture: BGR uint8 `[H, W, 3]`.
-            seconds: When it was shown, since the recording began. It is then repeated or left out as the frame rate
-                wants it, so that the video runs at the speed of life. Without, it is the next frame.
+            seconds: When it is to be seen, since the recording began.
 
         Raises:
             RecordingError: The disk is full. The recording is closed, and can be played.
         """
         self._check_room()
-        if (picture.shape[1], picture.shape[0]) != self._size:  # a camera that came back with another size
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
-        due = self.frames + 1 if seconds is None else round(seconds * self._frame_rate) + 1
-        while self.frames < due:
-            self._writer.write(picture)
-            self.frames += 1
+        now = round(Fraction(seconds) / self._time_base)
+        if self._waiting is not None:
+            if now <= self._waiting[1]:  # two in one moment of an avi
+                return
+            self._encode(now)
+        self._waiting = picture, now
+        self.frames += 1
 
-    def close(self) -> None:
-        """Ends the file. One without a frame is removed: no player opens it."""
-        self._writer.release()
+    def close(self, seconds: float | None = None, with_rest_of_sound: bool = False) -> None:
+        """Ends the file. One without a picture is removed: no player opens it.
+
+        Args:
+            seconds: When the last picture ceases to stand, since the recording began; by default as the rate has it.
+            with_rest_of_sound: The film has ended; its sound may last longer.
+
+        Raises:
+            RecordingError: The disk is full. What was written before can be played.
+        """
+        failure: Exception | None = None
+        try:
+            if self._waiting is not None:
+                begun = self._waiting[1]
+                usual = begun + round(1 / self._rate / self._time_base)
+                until = usual if seconds is None else round(Fraction(seconds) / self._time_base)
+                self._encode(max(until, begun + 1), with_rest_of_sound)
+                for packet in self._stream.encode():
+                    self._container.mux(packet)
+            if self._sound is not None:
+                self._sound.close()
+        except (av.error.FFmpegError, OSError) as error:
+            failure = error
+        try:
+            self._container.close()
+        except (av.error.FFmpegError, OSError) as error:
+            failure = failure or error
         if not self.frames:
             self.path.unlink(missing_ok=True)
+        elif failure is not None:
+            raise RecordingError(f"{self.path} could not be ended ({failure}): what was written before can be played")
+
+    def _add_pictures(self, codec: str) -> av.VideoStream:
+        stream = self._container.add_stream(codec, rate=self._rate, options=OPTIONS.get(codec, {}))
+        width, height = self._size
+        is_jpeg = codec == "mjpeg"
+        # H.264 with colours at half the size, as all players take it, has even sides.
+        even = 1 if codec.startswith("libvpx") or is_jpeg else 2
+        stream.width, stream.height = width + width % even, height + height % even
+        stream.pix_fmt = "yuvj420p" if is_jpeg else "yuv420p"
+        stream.gop_size = max(1, round(KEYFRAME_SECONDS * self._rate))
+        context = stream.codec_context
+        context.time_base = self._time_base
+        context.flags |= FRAME_DURATION
+        if not is_jpeg:
+            context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1  # BT.709
+        return stream
+
+    def _encode(self, until: int, with_rest_of_sound: bool = False) -> None:
+        """Writes the picture that waits, which stands until then, and what sounds before."""
+        assert self._waiting is not None
+        picture, begun = self._waiting
+        width, height = self._stream.width, self._stream.height
+        picture = fit(picture, self._size)
+        if (width, height) != self._size:
+            beside, below = width - self._size[0], height - self._size[1]
+            picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+        pix_fmt = self._stream.pix_fmt
+        colours = Colorspace.ITU601 if pix_fmt == "yuvj420p" else Colorspace.ITU709
+        frame = self._reformatter.reformat(frame, format=pix_fmt, dst_colorspace=colours, interpolation=EXACT)
+        frame.pts, frame.time_base, frame.duration = begun, self._time_base, until - begun
+        frame.pict_type = 0
+        try:
+            if self._sound is not None:
+                self._sound.copy_until(float("inf") if with_rest_of_sound else float(until * self._time_base))
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._ended_by(error) from error
 
     def _check_room(self) -> None:
-        # OpenCV does not tell when writing fails, so it must not come to that.
         if shutil.disk_usage(self.path.parent).free < RESERVE:
+            raise self._ended_by(None)
+
+    def _ended_by(self, error: Exception | None) -> RecordingError:
+        if error is not None and self._waiting is not None:  # there was no room for it
+            self._waiting, self.frames = None, self.frames - 1
+        try:
             self.close()
-            outcome = f"what is in {self.path} can be played" if self.frames else f"{self.path} was not begun"
-            raise RecordingError(f"the disk is full, recording has ended: {outcome}")
-
-
-class ExpressionLog:
-    """A csv file with a row for each face and refresh of its label; it has whole rows alone, whatever happens next.
-
-    Attributes:
-        path: The file.
-    """
-
-    def __init__(self, path: Path, class_names: Sequence[str]):
-        """Begins a file; missing folders are made.
-
-        Raises:
-            RecordingError: The file is there already, or cannot be made.
-        """
-        reserve_file(path)
-        self.path, self._file = path, path.open("wb", buffering=0)
-        columns = ("time", "frame", "track", "x", "y", "width", "height", "expression", "confidence")
-        self._add([(*columns, *(name.lower() for name in class_names))])
-
-    def write(self, frame: Frame, tracks: Sequence[Track]) -> None:
-        """Adds a row for each of a frame's faces.
-
-        Raises:
-            OSError: The disk is full, or gone.
-        """
-        self._add(
-            (
-                f"{frame.seconds:.3f}",
-                frame.number,
-                track.number,
-                *(round(float(value)) for value in track.box),
-                track.label,
-                f"{track.confidence:.4f}",
-                *(f"{value:.4f}" for value in track.probabilities),
-            )
-            for track in tracks
+        except RecordingError:
+            pass
+        outcome = f"what is in {self.path} can be played" if self.frames else f"{self.path} was not begun"
+        return RecordingError(
+            f"the disk is full, recording has ended: {outcome}"
+            if error is None
+            else f"recording has ended ({error}): {outcome}"
         )
 
-    def close(self) -> None:
-        """Ends the file."""
-        self._file.close()
 
-    def _add(self, rows: Iterable[Sequence[Any]]) -> None:
-        text = StringIO()
-        csv.writer(text).writerows(rows)
-        data, end = text.getvalue().encode(), self._file.tell()
-        if self._file.write(data) < len(data):  # there was room for a part of it
-            self._file.truncate(end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def refuse_existing(*paths: Path | None) -> None:
-    """Raises `RecordingError` if one of these files is there."""
-    for path in filter(None, paths):
-        if path.exists():
-            raise RecordingError(
-                f"{path} is there already, and is not written over: name another file, or move it away"
-            )
-
-
-def reserve_file(path: Path) -> None:
-    """Makes an empty file, and the folders to it.
-
-    Raises:
-        RecordingError: It is there already, or cannot be made.
-    """
-    refuse_existing(path)
+def _is_there(codec: str) -> bool:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("xb").close()
-    except OSError as error:
-        raise RecordingError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def new_names(folder: Path, *endings: str) -> list[Path]:
-    """Paths with the time and the first number with which none of them is there."""
-    stem = f"camera-{time.strftime('%Y%m%d-%H%M%S')}"
-    names = ([folder / f"{stem}-{number}{ending}" for ending in endings] for number in count(1))
-    return next(paths for paths in names if not any(path.exists() for path in paths))
-
-
-def save_moment(folder: Path, drawn: np.ndarray, tracks: Sequence[Track]) -> list[Path]:
-    """Saves an annotated frame and, where there is a face, the largest as the network saw it last.
-
-    Args:
-        folder: Where to.
-        drawn: BGR uint8 `[H, W, 3]`.
-        tracks: Largest first.
-
-    Raises:
-        OSError: The pictures cannot be written.
-    """
-    frame_path, face_path = new_names(folder, "-frame.jpg", "-face.png")
-    write_picture(frame_path, cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB))
-    if not tracks:
-        return [frame_path]
-    picture = cv2.cvtColor(tracks[0].frame.picture, cv2.COLOR_BGR2RGB)
-    write_picture(face_path, face_crop(picture, tracks[0].detection))
-    return [frame_path, face_path]
+        av.codec.Codec(codec, "w")
+    except ValueError:
+        return False
+    return True

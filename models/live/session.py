@@ -19,22 +19,27 @@ import numpy as np
 from tqdm import tqdm
 
 from models.live.analysis import Analysis, Analyzer
+from models.live.log import ExpressionLog
 from models.live.overlay import Overlay
-from models.live.recording import ExpressionLog, RecordingError, VideoRecorder
+from models.live.recording import RecordingError, VideoRecorder
 from models.live.sources import Frame, Source
-from models.live.tracking import Tracker
+from models.live.tracking import PATIENCE, Tracker
 
-FILM_ANALYSES = 10  # a second of film: faces are followed in the frames between, and no expression is shorter
+ROUNDING = 1e-3  # seconds: containers round times
+FILM_PAUSE = 0.1  # seconds between analyses of a film: faces are followed between, and no expression is shorter
 
 
 class Session:
     """What goes on while a source is shown or annotated, and how it went.
 
     Attributes:
+        every: Seconds between analyses of a film that is annotated.
+        recording_since: When the recording began, in the source's time.
         frames, refreshes: Frames shown or annotated, and analyses that came to be seen in them.
         written: Files, in the order in which they were finished.
         problems: Sentences about what went wrong on the way; each was said when it happened.
         stopping: Set by a key or a signal.
+        film_has_ended: Set when a film has been read to its end.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Session:
         output: Path = Path("output"),
         with_lines: bool = False,
         with_emoji: bool = False,
+        every: float = FILM_PAUSE,
     ):
         """Begins a session.
 
@@ -54,15 +60,19 @@ class Session:
             output: Folder of what is saved on a key.
             with_lines: Print a line whenever a face appears or its label changes.
             with_emoji: Draw little faces beside the labels.
+            every: Seconds between analyses of a film that is annotated.
         """
         self.source, self.analyzer, self.output = source, analyzer, output
-        self.tracker = Tracker(analyzer.class_names, smoothing)
+        self.every = every
+        # A face that is missed once keeps its track.
+        self.tracker = Tracker(analyzer.class_names, smoothing, max(PATIENCE, 2.5 * every))
         self.overlay = Overlay(analyzer.class_names, with_emoji)
         self.recorder: VideoRecorder | None = None
         self.frames = self.refreshes = 0
         self.written: list[Path] = []
         self.problems: list[str] = []
-        self.stopping = False
+        self.stopping = self.film_has_ended = False
+        self.recording_since = 0.0  # seconds of the source
         self._started = time.perf_counter()
         self._log: ExpressionLog | None = None
         self._with_lines = with_lines
@@ -71,6 +81,9 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.tracker.count_until(self.source.end)
+        for problem in self.source.problems:
+            self.fail(problem)
         self.end_recording()
         self._end_log()
 
@@ -98,23 +111,41 @@ class Session:
         """Begins a log; raises `RecordingError` where it cannot."""
         self._log = ExpressionLog(path, self.analyzer.class_names)
 
-    def begin_recording(self, path: Path) -> None:
-        """Begins a recording; raises `RecordingError` where it cannot."""
-        self.recorder = VideoRecorder(path, self.source.frame_rate, self.source.size)
+    def begin_recording(self, path: Path, since: float = 0.0) -> None:
+        """Begins a recording, with the sound of a film; raises `UserError` where it cannot.
 
-    def record(self, drawn: np.ndarray, seconds: float | None = None) -> None:
-        """Adds a frame to the recording, if there is one; `seconds` as in `VideoRecorder.write`."""
+        Args:
+            path: The file.
+            since: Seconds of the source.
+        """
+        source = self.source
+        self.recorder = VideoRecorder(
+            path, source.size, source.frame_rate, source.time_base, source.sound(), begins=since
+        )
+        self.recording_since = since
+
+    def record(self, drawn: np.ndarray, frame: Frame) -> None:
+        """Adds a frame to the recording, if there is one."""
         if self.recorder is not None:
             try:
-                self.recorder.write(drawn, seconds)
+                self.recorder.write(drawn, max(0.0, frame.seconds - self.recording_since))
             except RecordingError as error:
                 self.fail(str(error))
-                self.end_recording()
+                self._keep_recording()
 
     def end_recording(self) -> None:
         """Completes the recording, if there is one."""
         if self.recorder is not None:
-            self.recorder.close()
+            try:
+                self.recorder.close(self.source.end - self.recording_since, self.film_has_ended)
+            except RecordingError as error:
+                self.fail(str(error))
+            self._keep_recording()
+
+    def _keep_recording(self) -> None:
+        if self.recorder is not None:
+            if self.recorder.problem:
+                self.fail(self.recorder.problem)
             self.written += [self.recorder.path] if self.recorder.frames else []
             self.recorder = None
 
@@ -148,25 +179,28 @@ class Session:
 
 
 def annotate_film(session: Session, max_frames: int | None = None) -> None:
-    """Annotates every frame of a film. Fails if it ends long before it should."""
-    source = session.source
-    every = max(1, round(source.frame_rate / FILM_ANALYSES))
+    """Annotates every frame of a film."""
+    source, due = session.source, 0.0
     before: Frame | None = None
-    ends = [count for count in (source.frame_count, max_frames) if count]
-    with tqdm(total=min(ends, default=None), unit="frame", disable=not sys.stderr.isatty()) as progress:
+    form = "{percentage:3.0f}%|{bar}| {n:.0f} of {total:.0f} s of film [{elapsed}<{remaining}]"
+    with tqdm(
+        total=source.duration,
+        bar_format=form if source.duration else "{n:.0f} s of film [{elapsed}]",
+        disable=not sys.stderr.isatty(),
+    ) as progress:
         while session.frames != max_frames and not session.stopping and not session.problems:
             frame = source.read()
             if frame is None:
+                session.film_has_ended = True
                 break
-            session.tracker.follow(before or frame, frame)
-            if frame.number % every == 0:
+            is_cut = session.tracker.follow(before or frame, frame)
+            if is_cut or frame.seconds >= due - ROUNDING:
                 session.take(session.analyzer.analyze(frame), frame)
+                due = max(due, frame.seconds - session.every / 2) + session.every
             if session.recorder is not None:
-                session.record(session.overlay.draw_faces(frame.picture, session.tracker.tracks))
+                session.record(session.overlay.draw_faces(frame.picture, session.tracker.tracks), frame)
             session.frames += 1
             before = frame
-            progress.update()
+            progress.update(min(frame.seconds, source.duration or frame.seconds) - progress.n)
     if session.stopping:
         session.fail(f"stopped after {session.frames} frames")
-    elif not session.problems and session.frames < 0.95 * min(ends, default=0):  # a container's count may be a guess
-        session.fail(f"{source.name} breaks off: {session.frames} of {min(ends)} frames could be read")

@@ -1,23 +1,24 @@
 """Where frames come from: a camera, a video file, numbered pictures or a stream.
 
-    with Source("film.mp4") as source:
+    with open_source("film.mp4") as source:
         while (frame := source.read()) is not None: ...
 
 That gives every frame; where the newest counts, a thread of its own reads them and keeps that:
 
-    with Feed(Source("0")) as feed:
+    with Feed(open_source("0")) as feed:
         frame = feed.wait_newer(-1, timeout=1.0)
 """
 
 import os
 import re
-import sys
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -25,17 +26,9 @@ import numpy as np
 from models.errors import UserError
 from models.pictures import PICTURE_SUFFIXES
 
-# OpenCV and FFmpeg tell on stderr, in words of their own, about everything that fails. Each failure has a sentence
-# here instead; who wants to hear them sets these variables (OpenCV's documentation, "environment variables reference").
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")  # seconds without a frame until a camera counts as gone
-os.environ.setdefault(
-    "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0"
-)  # with them, Windows takes ten seconds to open a camera
-if "OPENCV_LOG_LEVEL" not in os.environ:
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+if TYPE_CHECKING:
+    from models.live.sound import Sound
 
-STREAM_TIMEOUT = 5000  # milliseconds
 RETRY_SECONDS, RETRY_PAUSE = 5.0, 0.25
 USUAL_FRAME_RATE = 30.0
 ANIMATED_SUFFIXES = frozenset((".gif", ".webp"))
@@ -51,8 +44,8 @@ class Frame:
 
     Attributes:
         number: From 0; of a file, its place in the file.
-        seconds: Since the source's beginning; of a file, in the film's own time.
-        picture: BGR uint8 `[H, W, 3]`. Not to be drawn into: other threads look at it.
+        seconds: Since the source's beginning; of a film, in its own time.
+        picture: BGR uint8 `[H, W, 3]`, upright, with square pixels. Not to be drawn into: other threads look at it.
         captured: `time.perf_counter()` when it was read.
     """
 
@@ -73,55 +66,32 @@ class Frame:
         )
 
 
-class Source:
+class Source(ABC):
     """An opened source.
 
     Attributes:
-        name, title: What it was asked for by, and what to call it in a sentence.
-        is_film: It has an end and a rate of its own: a video file, numbered pictures, a video at a URL.
-        frame_rate: Frames a second, as the source says it, or 30 where it says nothing sensible.
-        frame_count: Frames that a film says it has, or None. Some containers guess.
+        name, title: What it was asked for by, and what to call it in a sentence: a URL without its password.
+        is_film: It has an end and times of its own: a video file, numbered pictures, a video at a URL.
+        frame_rate: Frames a second, on average.
+        time_base: Seconds, of which each frame's time is a multiple.
+        duration: Seconds that a film says it lasts, or None.
         size: Width and height of its frames.
+        end: Seconds at which the last frame that was read ceases to stand.
+        remarks: Sentences about what a person should know of its times.
+        problems: Sentences about what is missing or spoiled in what has been read.
     """
 
-    def __init__(
-        self, name: str, width: int | None = None, height: int | None = None, fps: float | None = None,
-        mirror: bool | None = None, open_capture: Callable[..., Any] = cv2.VideoCapture,
-    ):  # fmt: skip
-        """Opens a source and reads its first frame.
+    is_film = True
+    frame_rate = USUAL_FRAME_RATE
+    time_base = Fraction(1, 90000)
+    duration: float | None = None
+    size: tuple[int, int]
+    end = 0.0
 
-        Args:
-            name: A camera's number, the path of a video file, a pattern such as `frames/%04d.jpg`, or a URL.
-            width, height, fps: What a camera is asked for; it gives the nearest that it can. To numbered pictures,
-                `fps` gives the rate that they have not.
-            mirror: Flip frames left to right; by default a camera's, as in a mirror, and no other's.
-            open_capture: What stands for `cv2.VideoCapture`.
-
-        Raises:
-            SourceError: It cannot be opened, or gives no frame.
-        """
-        camera = re.fullmatch(r"(?:/dev/video)?(\d+)", name)
-        self._camera = int(camera[1]) if camera else None
-        self.name, self.title = name, name if self._camera is None else f"camera {self._camera}"
-        self._is_stream = "://" in name
-        self._is_pattern = "%" in name and not self._is_stream and not Path(name).exists()
-        self._mirror = self._camera is not None if mirror is None else mirror
-        self._wanted = [(cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height), (cv2.CAP_PROP_FPS, fps)]
-        self._open_capture = open_capture
-        if self._camera is None and not self._is_stream and not self._is_pattern:
-            self._check_path()
-        self._next = self._open()
-        if self._next is None:
-            reason = self._why_nothing_came()
-            self._capture.release()
-            raise SourceError(reason)
-        said_rate, said_count = (self._capture.get(key) for key in (cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT))
-        self.is_film = self._camera is None and (not self._is_stream or said_count > 0)
-        self.frame_rate = fps if fps and self._is_pattern else said_rate if 1 <= said_rate <= 240 else USUAL_FRAME_RATE
-        self.frame_count = int(said_count) if self.is_film and said_count > 0 else None
-        self.size = self._next.shape[1], self._next.shape[0]
-        self._number = 0
-        self._started: float | None = None  # a camera's time begins with the first frame that is asked for
+    def __init__(self, name: str, title: str):
+        self.name, self.title = name, title
+        self.remarks: list[str] = []
+        self.problems: list[str] = []
 
     def __enter__(self) -> "Source":
         return self
@@ -129,93 +99,94 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @abstractmethod
     def read(self) -> Frame | None:
         """The next frame; None at a film's end, or where a camera or stream has vanished."""
-        picture, self._next = self._next if self._next is not None else self._grab(), None
-        if picture is None:
-            return None
-        captured = time.perf_counter()
-        if self._started is None:
-            self._started = captured
-        seconds = self._number / self.frame_rate if self.is_film else captured - self._started
-        frame = Frame(self._number, seconds, cv2.flip(picture, 1) if self._mirror else picture, captured)
-        self._number += 1
-        return frame
 
     def reopen(self) -> bool:
         """Tries once to get a vanished camera or stream back."""
-        self._capture.release()
-        self._next = self._open()
-        return self._next is not None
+        return False
 
+    def sound(self) -> "Sound | None":
+        """Its sound, to be copied into a recording; None where it has none."""
+        return None
+
+    @abstractmethod
     def close(self) -> None:
-        self._capture.release()
+        """Lets go of it."""
 
-    def _open(self) -> np.ndarray | None:
-        if self._is_stream:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT]
-            self._capture = self._open_capture(self.name, cv2.CAP_FFMPEG, limits)
-        else:
-            self._capture = self._open_capture(self.name if self._camera is None else self._camera)
-        if self._camera is not None and self._capture.isOpened():
-            self._ask_camera()
-        return self._grab()
 
-    def _ask_camera(self) -> None:
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # a queue of old frames is latency
-        wanted = [(key, value) for key, value in self._wanted if value]
-        if wanted:  # over USB, large frames come at full rate as JPEG only
-            self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        for key, value in wanted:
-            self._capture.set(key, value)
+def open_source(
+    name: str, width: int | None = None, height: int | None = None, fps: float | None = None, mirror: bool | None = None
+) -> Source:
+    """Opens a source and reads its first frame.
 
-    def _grab(self) -> np.ndarray | None:
-        try:
-            there, picture = self._capture.read()
-        except cv2.error:  # some backends raise when the device goes
-            return None
-        if not there:
-            return None
-        return picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    Args:
+        name: A camera's number, the path of a video file, a pattern such as `frames/%04d.jpg`, or a URL.
+        width, height, fps: What a camera is asked for; it gives the nearest that it can. To numbered pictures, and to
+            a video that carries no times, `fps` gives the rate that they have not.
+        mirror: Flip frames left to right; by default a camera's, as in a mirror, and no other's.
 
-    def _check_path(self) -> None:
-        path = Path(self.name)
-        if path.is_dir():
-            raise SourceError(
-                f"{self.name} is a folder: --source takes a video file, or a pattern such as {path / '%04d.jpg'}"
-            )
-        if not path.exists():
-            raise SourceError(
-                f"there is no {self.name}: --source takes a camera's number, a video file or a stream's URL"
-            )
-        if not os.access(path, os.R_OK):
-            raise SourceError(f"{self.name} may not be read: you have no permission")
-        if path.suffix.lower() in PICTURE_SUFFIXES - ANIMATED_SUFFIXES:
-            raise SourceError(f"{self.name} is a picture, not a video: demo_image.py reads pictures")
+    Raises:
+        SourceError: It cannot be opened, or gives no frame.
+    """
+    # PyAV and OpenCV's part for cameras are imported by whom they are for alone.
+    camera = re.fullmatch(r"(?:/dev/video)?(\d+)", name)
+    if camera:
+        from models.live.cameras import Camera
 
-    def _why_nothing_came(self) -> str:
-        if self._is_stream:
-            return f"no picture comes from {self.name}: is the address right and the stream running?"
-        if self._is_pattern:
-            return (
-                f"no picture is named {self.name}, counted from 0 or 1: --source takes a pattern like frames/%04d.jpg"
-            )
-        if self._camera is None:
-            return f"{self.name} cannot be read as a video: it is damaged, or of a kind that this OpenCV does not know"
-        remedy = "name another camera, a video file or a stream's URL with --source"
-        device = Path(f"/dev/video{self._camera}")
-        if sys.platform == "linux" and device.exists() and not os.access(device, os.R_OK | os.W_OK):
-            return f"{device} may not be opened: `sudo usermod -aG video $USER` and a new login let you, or {remedy}"
-        if self._capture.isOpened() or (sys.platform == "linux" and device.exists()):
-            return f"camera {self._camera} gives no picture: close the program that uses it, or {remedy}"
-        privacy = "" if sys.platform == "linux" else ", or the system's privacy settings forbid it"
-        return f"there is no camera {self._camera}{privacy}: {remedy}"
+        return Camera(int(camera[1]), width, height, fps, mirror is not False)
+    is_url, mirror = "://" in name, bool(mirror)
+    if not is_url and "%" in name and not Path(name).exists():
+        from models.live.sequences import NumberedPictures
+
+        return NumberedPictures(name, fps or USUAL_FRAME_RATE, mirror)
+    if not is_url:
+        _check_path(Path(name))
+        if Path(name).suffix.lower() in ANIMATED_SUFFIXES:
+            from models.live.sequences import AnimatedPicture
+
+            return AnimatedPicture(name, mirror)
+    from models.live.films import Film
+
+    return Film(name, fps, mirror)
+
+
+def without_secrets(url: str) -> str:
+    """A URL without what may be a password: neither the user's name and password nor what follows the path."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture `[H, W, 3]` in a frame of this width and height: scaled as a whole, with black at two sides if need be."""
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(1, round(width * scale)), max(1, round(height * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    fitted = np.zeros((size[1], size[0], 3), np.uint8)
+    fitted[top : top + inner[1], left : left + inner[0]] = cv2.resize(picture, inner, interpolation=method)
+    return fitted
+
+
+def _check_path(path: Path) -> None:
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: --source takes a video file, or a pattern such as {path / '%04d.jpg'}")
+    if not path.exists():
+        raise SourceError(f"there is no {path}: --source takes a camera's number, a video file or a stream's URL")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path} may not be read: you have no permission")
+    if path.suffix.lower() in PICTURE_SUFFIXES - ANIMATED_SUFFIXES:
+        raise SourceError(f"{path} is a picture, not a video: demo_image.py reads pictures")
 
 
 class Feed(threading.Thread):
     """Reads a source in a thread of its own and keeps the newest frame, so that nobody waits and nothing piles up.
 
-    A film is read at its own rate. A camera or stream that vanishes is tried again for five seconds.
+    A film is read at its own speed. A camera or stream that vanishes is tried again for five seconds.
 
     Attributes:
         newest: The newest frame, or None before the first.

@@ -11,7 +11,7 @@ from models import drawing
 
 
 def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
-    """Draws a log that `recording.ExpressionLog` wrote, as PNG.
+    """Draws a log that `log.ExpressionLog` wrote, as PNG.
 
     Raises:
         OSError: The log cannot be read or the plot cannot be written.
@@ -26,6 +26,8 @@ def read_bands(log: Path) -> dict[int, list[tuple[float, float, str]]]:
     bands: dict[int, list[tuple[float, float, str]]] = {}
     with log.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            if not row["track"]:  # nobody was found
+                continue
             seconds, label = float(row["time"]), row["expression"]
             spans = bands.setdefault(int(row["track"]), [])
             if spans:

@@ -32,6 +32,11 @@ BOX_GAIN = (
 STEPS = np.linspace(0.2, 0.8, 7, dtype=np.float32)
 GRID = np.stack(np.meshgrid(STEPS, STEPS), axis=-1).reshape(-1, 2)
 WINDOW, LEVELS = (13, 13), 3  # optical flow finds shifts of up to about 50 pixels of the small frame
+# A cut: of two hundred of one film's faces laid where another's was, at most 14 % of the points came back and patches
+# correlated at most by 0.44; of 2,600 pairs of frames that followed one another at four a second or more, in films of
+# people who talk, turn and cover their faces, at least 65 % came back.
+FOLLOWED, SAME_PLACE = 0.25, 0.5
+PATCH = 24  # pixels of a side in which two places are compared
 LARGEST_MISS = 2.0  # pixels that a point followed there and back may miss its start by
 
 
@@ -43,6 +48,7 @@ class Track:
         frame, detection: Where it was detected last.
         box: float32 `[4]`: x, y, width, height in pixels; moves on between detections.
         first_seen, last_seen: Seconds, of the first and the last detection.
+        stood_until: Seconds; until then the frame of the last detection was in the picture.
         probabilities: float32 `[C]`, smoothed over time.
         label: The expression shown, which outlasts a short lead of another.
         label_is_new: Whether the last detection changed the label, or was the first.
@@ -58,7 +64,7 @@ class Track:
         probabilities: np.ndarray,
     ):
         self.number, self.frame, self.detection, self.box = number, frame, detection, box
-        self.first_seen = self._leads_since = frame.seconds
+        self.first_seen = self.stood_until = self._leads_since = frame.seconds
         self.probabilities = probabilities.copy()
         self._leader = int(probabilities.argmax())
         self._class_names = class_names
@@ -81,16 +87,20 @@ class Track:
         Probabilities are averaged exponentially with `smoothing` seconds as time constant, so that they change as
         fast at five analyses a second as at twenty. The label changes when another has led for `HOLD` without a break.
         """
-        gain = 1 - math.exp((self.last_seen - frame.seconds) / smoothing) if smoothing else 1.0
+        pause = frame.seconds - self.last_seen
+        gain = 1 - math.exp(-pause / smoothing) if smoothing else 1.0
         self.probabilities += np.float32(gain) * (probabilities - self.probabilities)
         leader = int(self.probabilities.argmax())
         if leader != self._leader:
             self._leader, self._leads_since = leader, frame.seconds
-        self.label_is_new = self._class_names[leader] != self.label and frame.seconds - self._leads_since >= HOLD
+        has_led = max(
+            frame.seconds - self._leads_since, pause
+        )  # looked at less often, it cannot be seen to lead longer
+        self.label_is_new = self._class_names[leader] != self.label and has_led >= HOLD
         if self.label_is_new:
             self.label = self._class_names[leader]
-        self.box = self.box + BOX_GAIN * (box - self.box)
-        self.frame, self.detection = frame, detection
+        self.box = self.box + (BOX_GAIN if pause < PATIENCE else 1.0) * (box - self.box)
+        self.frame, self.detection, self.stood_until = frame, detection, frame.seconds
 
 
 class Tracker:
@@ -99,20 +109,40 @@ class Tracker:
     Attributes:
         tracks: Largest first.
         count: Tracks so far, those that have ended among them.
-        seconds_of: Seconds that each label was shown, all faces together.
+        seconds_of: Seconds that each label was shown, all faces together: each stands until the next analysis.
+        seconds_seen: Seconds in which there was a face.
     """
 
-    def __init__(self, class_names: Sequence[str], smoothing: float = 0.4):
-        """`smoothing` is the probabilities' time constant in seconds; with 0 they are as the network gives them."""
+    def __init__(self, class_names: Sequence[str], smoothing: float = 0.4, patience: float = PATIENCE):
+        """Begins.
+
+        Args:
+            class_names: Expressions, in the order of the probabilities.
+            smoothing: The probabilities' time constant in seconds; with 0 they are as the network gives them.
+            patience: Seconds that a track outlives the frame of its last detection.
+        """
         self.tracks: list[Track] = []
         self.count = 0
         self.seconds_of: dict[str, float] = defaultdict(float)
-        self._class_names, self._smoothing = class_names, smoothing
+        self.seconds_seen = 0.0
+        self._class_names, self._smoothing, self._patience = class_names, smoothing, patience
+        self._shown: list[str] = []  # the labels of the last analysis, and when that was
+        self._shown_since = 0.0
 
-    def follow(self, before: Frame, after: Frame) -> None:
-        """Moves the boxes as the picture moved from one frame to another."""
-        for track, box in zip(self.tracks, move_boxes(before, after, self._boxes())):
+    def follow(self, before: Frame, after: Frame) -> bool:
+        """Moves the boxes as the picture moved from one frame to another.
+
+        Returns:
+            Whether a track has ended, because in its place something else is to be seen: the new frame is to be
+            analyzed then, since somebody may be there.
+        """
+        boxes, is_same = move_boxes(before, after, self._boxes())
+        for track, box in zip(self.tracks, boxes):
             track.box = box
+            if track.last_seen == before.seconds:
+                track.stood_until = after.seconds
+        self.tracks = [track for track, stays in zip(self.tracks, is_same) if stays]
+        return not is_same.all()
 
     def update(self, analysis: "Analysis", frame: Frame) -> list[Track]:
         """Takes in what was found in this frame, or in an earlier one: its boxes are then moved to this one first.
@@ -122,11 +152,12 @@ class Tracker:
         """
         seconds, detections, probabilities = analysis.frame.seconds, analysis.detections, analysis.probabilities
         boxes = np.array([detection.box for detection in detections], np.float32).reshape(-1, 4)
-        boxes = move_boxes(analysis.frame, frame, boxes)
+        boxes, is_same = move_boxes(analysis.frame, frame, boxes)
+        detections = [detection for detection, stays in zip(detections, is_same) if stays]
+        boxes, probabilities = boxes[is_same], probabilities[is_same]
         pairs = match_boxes(self._boxes(), boxes)
         for index, found in pairs:
             track = self.tracks[index]
-            self.seconds_of[track.label] += seconds - track.last_seen
             track.see(analysis.frame, detections[found], boxes[found], probabilities[found], self._smoothing)
         for found in sorted(set(range(len(boxes))) - {found for _, found in pairs}):
             self.count += 1
@@ -137,10 +168,21 @@ class Tracker:
         self.tracks = [
             track
             for track in self.tracks
-            if seconds - track.last_seen <= min(PATIENCE, track.last_seen - track.first_seen)
+            if seconds - track.stood_until <= min(self._patience, track.stood_until - track.first_seen)
         ]
         self.tracks.sort(key=lambda track: -track.box[2] * track.box[3])
-        return [track for track in self.tracks if track.last_seen == seconds]
+        refreshed = [track for track in self.tracks if track.last_seen == seconds]
+        self.count_until(seconds)
+        self._shown = [track.label for track in refreshed]
+        return refreshed
+
+    def count_until(self, seconds: float) -> None:
+        """Counts what was shown last as shown until now: called at the end, and where a camera vanishes."""
+        lasted = max(seconds - self._shown_since, 0.0)
+        for label in self._shown:
+            self.seconds_of[label] += lasted
+        self.seconds_seen += lasted if self._shown else 0.0
+        self._shown, self._shown_since = [], seconds
 
     def _boxes(self) -> np.ndarray:
         return np.array([track.box for track in self.tracks], np.float32).reshape(-1, 4)
@@ -170,20 +212,49 @@ def shared_area(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.maximum(high - low, 0).prod(-1)
 
 
-def move_boxes(before: Frame, after: Frame, boxes: np.ndarray) -> np.ndarray:
-    """Where boxes `[N, 4]` of one frame are in another: the median flow tracker (Kalal, Mikolajczyk and Matas, 2010).
+def move_boxes(before: Frame, after: Frame, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where boxes of one frame are in another: the median flow tracker (Kalal, Mikolajczyk and Matas, 2010).
 
     A grid of points in each box is followed by optical flow, there and back; of those that come back to where they
-    started, the median shift and the median growth move the box. A box with too few of them stays where it is.
+    started, the median shift and the median growth move the box. A box with too few of them stays where it is, and
+    where it does not look as before either, the film has cut to something else.
+
+    Args:
+        before, after: The frames.
+        boxes: float32 `[N, 4]`: x, y, width, height in pixels.
+
+    Returns:
+        Boxes `[N, 4]`, and bool `[N]`, whether each still has in it what it had.
     """
+    is_same = np.ones(len(boxes), bool)
     if before is after or not len(boxes):
-        return boxes
+        return boxes, is_same
     scale = before.small_scale
     starts = (boxes[:, None, :2] + GRID * boxes[:, None, 2:]) * scale
     ends, found = _flow(before.small, after.small, starts)
     back, found_back = _flow(after.small, before.small, ends)
     good = found & found_back & (np.linalg.norm(back - starts, axis=-1) < LARGEST_MISS)
-    return np.stack([_moved(*each) for each in zip(boxes, starts / scale, ends / scale, good)])
+    is_followed = good.mean(1) >= FOLLOWED
+    moved = boxes.copy()
+    for index, box in enumerate(boxes):
+        if is_followed[index]:
+            moved[index] = _moved(box, starts[index] / scale, ends[index] / scale, good[index])
+        else:
+            is_same[index] = resemblance(before, after, box) >= SAME_PLACE
+    return moved, is_same
+
+
+def resemblance(before: Frame, after: Frame, box: np.ndarray) -> float:
+    """How much the place of a box `[4]` looks alike in two frames, light and contrast apart: correlation, -1 to 1."""
+    patches = []
+    for frame in (before, after):
+        (x, y), (width, height) = box[:2] * frame.small_scale, box[2:] * frame.small_scale
+        matrix = np.array([[width / PATCH, 0, x + width / PATCH / 2], [0, height / PATCH, y + height / PATCH / 2]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        patch = cv2.warpAffine(frame.small, matrix, (PATCH, PATCH), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        patches.append(patch.astype(np.float32) - patch.mean())
+    one, other = patches
+    return float((one * other).sum() / max(math.sqrt((one * one).sum() * (other * other).sum()), 1e-6))
 
 
 def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -201,8 +272,6 @@ def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> tuple[np
 
 def _moved(box: np.ndarray, starts: np.ndarray, ends: np.ndarray, good: np.ndarray) -> np.ndarray:
     """A box `[4]` after its points have gone from `starts` to `ends`, both `[P, 2]`, as far as they are `good`."""
-    if good.sum() < len(good) / 4:
-        return box
     starts, ends = starts[good], ends[good]
     spread_before, spread_after = (np.linalg.norm(points - points.mean(0), axis=1) for points in (starts, ends))
     growth = np.clip(np.median(spread_after / np.maximum(spread_before, 1e-3)), 0.9, 1.1)

@@ -11,8 +11,9 @@ import time
 from collections import deque
 from contextlib import ExitStack
 
+from models.errors import UserError
 from models.live.analysis import AnalysisThread
-from models.live.recording import RecordingError, new_names, save_moment
+from models.live.moments import new_names, save_moment
 from models.live.session import Session
 from models.live.sources import RETRY_SECONDS, Feed, Frame
 from models.live.window import Window
@@ -40,7 +41,6 @@ class LiveView:
         self._session, self._feed, self._analyses, self._window = session, feed, analyses, window
         self._frame: Frame | None = None
         self._state = feed.state
-        self._recording_since = 0.0
         self._with_help = True
         self._note, self._note_until, self._problems_told = "", 0.0, 0
         self._shown, self._refreshed, self._latency = Rate(), Rate(), 0.0
@@ -55,6 +55,7 @@ class LiveView:
                 self._advance(frame)
                 self._draw(frame)
             elif self._state in ("ended", "lost"):
+                session.film_has_ended = self._state == "ended"
                 break
             elif self._state == "retrying" and self._frame is not None:
                 self._draw(self._frame, is_new=False)
@@ -66,7 +67,7 @@ class LiveView:
         """Brings the faces to a new frame, with what has been found out since the last."""
         session = self._session
         if self._frame is None:
-            self._recording_since = frame.seconds
+            session.recording_since = frame.seconds
         session.tracker.follow(self._frame or frame, frame)
         analysis = self._analyses.take()
         if analysis is not None:
@@ -84,9 +85,9 @@ class LiveView:
             return
         drawn = session.overlay.draw_faces(frame.picture, session.tracker.tracks)
         if is_new:
-            session.record(drawn, frame.seconds - self._recording_since)
+            session.record(drawn, frame)
         if window is not None:
-            recorded = frame.seconds - self._recording_since
+            recorded = frame.seconds - session.recording_since
             recording = f"{int(recorded) // 60}:{int(recorded) % 60:02d}" if session.recorder is not None else ""
             session.overlay.draw_status(drawn, self._line(), self._rates(), recording)
             window.show(drawn)
@@ -110,9 +111,8 @@ class LiveView:
             session.end_recording()
         elif key == "r":
             try:
-                session.begin_recording(*new_names(session.output, ".mp4"))
-                self._recording_since = frame.seconds
-            except RecordingError as error:
+                session.begin_recording(*new_names(session.output, ".mp4"), since=frame.seconds)
+            except UserError as error:
                 session.fail(str(error))
 
     def _tell_state(self, state: str) -> None:
@@ -121,6 +121,7 @@ class LiveView:
             return
         title, self._state = self._session.source.title, state
         if state == "retrying":
+            self._session.tracker.count_until(self._frame.seconds if self._frame else 0.0)
             print(f"{title} has vanished: trying to get it back for {RETRY_SECONDS:g} seconds", file=sys.stderr)
         elif state == "playing":
             print(f"{title} is back", file=sys.stderr)

@@ -1,0 +1,310 @@
+"""Recordings: each picture at its time, the film's sound with it, whole or said not to be."""
+
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from models.errors import UserError
+from models.expressions import CLASS_NAMES
+from models.live import recording
+from models.live.log import ExpressionLog
+from models.live.recording import RecordingError, VideoRecorder
+from models.live.sources import open_source
+from tests.browser import CHROMIUM, Page
+from tests.films import draw_frames, encode, grey, read_film, read_sounds, read_times
+
+UNEQUAL = [0.0, 0.1, 0.25, 1.0, 1.04, 4.0, 4.5]
+
+
+def record(path: Path, frames: int = 10, frame_rate: float = 30.0) -> VideoRecorder:
+    recorder = VideoRecorder(path, (320, 240), frame_rate)
+    for number, frame in zip(range(frames), draw_frames(4, 15)):
+        recorder.write(frame, number / frame_rate)
+    return recorder
+
+
+def copy(source: Path, path: Path, frames: int | None = None) -> VideoRecorder:
+    """Records a film as it is, with its sound, or its first frames."""
+    with open_source(str(source)) as film:
+        recorder = VideoRecorder(path, film.size, film.frame_rate, film.time_base, film.sound())
+        while recorder.frames != frames and (frame := film.read()) is not None:
+            recorder.write(frame.picture, frame.seconds)
+        recorder.close(film.end, with_rest_of_sound=frames is None)
+        return recorder
+
+
+CLICK_TIMES = [number / 20 for number in range(60)]
+
+
+def clicking_pictures() -> list[np.ndarray]:
+    return [grey(255 if time >= 1.5 else 0) for time in CLICK_TIMES]
+
+
+def click() -> np.ndarray:
+    """Three seconds of silence, and a click at 1.5 s."""
+    sound = np.zeros(3 * 48000, np.float32)
+    sound[72000:72480] = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(480) / 48000)
+    return sound
+
+
+def hear(path: Path) -> float:
+    """When a film's click sounds, in seconds, by the times of its sound."""
+    with av.open(str(path)) as film:
+        loudest = 0.0, 0.0
+        for frame in film.decode(audio=0):
+            loudness = np.abs(frame.to_ndarray().astype(np.float32))
+            loudness = loudness.max(0) if frame.format.is_planar else loudness[0]
+            index = int(loudness.argmax())
+            loudest = max(
+                loudest, (float(loudness[index]), float(frame.pts * frame.time_base) + index / frame.sample_rate)
+            )
+    return loudest[1]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mkv", ".webm", ".avi", ".MOV"])
+@pytest.mark.parametrize("frame_rate", [15.0, 23.976, 119.88])
+def test_recordings_have_every_frame_and_the_sources_rate(suffix, frame_rate, tmp_path):
+    path = tmp_path / "new" / f"film{suffix}"
+    record(path, 10, frame_rate).close()
+    frames, rate = read_film(path)
+    assert len(frames) == 10 and rate == pytest.approx(frame_rate, rel=2e-2)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_a_recording_of_a_variable_rate_has_each_frame_at_its_time_and_the_films_length(suffix, tmp_path):
+    pictures = [grey(30 * number) for number in range(7)]
+    film = encode(tmp_path / "film.mp4", pictures, UNEQUAL, last=2.5)
+    copy(film, tmp_path / f"copy{suffix}")
+    assert read_times(tmp_path / f"copy{suffix}") == pytest.approx([*UNEQUAL, 7.0], abs=1.1e-3)
+    levels = [float(frame.mean()) for frame in read_film(tmp_path / f"copy{suffix}")[0]]
+    np.testing.assert_allclose(levels, [30 * number for number in range(7)], atol=9)
+
+
+def test_an_avi_which_has_but_one_rate_lasts_as_long_as_the_film(tmp_path):
+    film = encode(tmp_path / "film.mp4", [grey(30 * number) for number in range(7)], UNEQUAL, last=2.5)
+    copy(film, tmp_path / "copy.avi")
+    assert read_times(tmp_path / "copy.avi")[-1] == pytest.approx(7.0, abs=1)
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 255), (0, 255, 0), (255, 0, 0), (40, 120, 200)])
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".avi"])
+def test_colours_stay_what_they_are(colour, suffix, tmp_path):
+    recorder = VideoRecorder(tmp_path / f"film{suffix}", (64, 48))
+    for number in range(3):
+        recorder.write(np.full((48, 64, 3), colour, np.uint8), number / 30)
+    recorder.close()
+    with open_source(str(recorder.path)) as film:
+        np.testing.assert_allclose(film.read().picture.mean((0, 1)), colour, atol=8)
+
+
+# Sound
+
+
+@pytest.mark.parametrize("suffix, source, sounds, expected", [
+    (".mp4", ".mp4", ["aac"], ["aac"]), (".mp4", ".mkv", ["ac3"], ["aac"]), (".mp4", ".webm", ["libopus"], ["opus"]),
+    (".mp4", ".avi", ["pcm_s16le"], ["aac"]), (".mov", ".webm", ["libopus"], ["aac"]), (".mkv", ".mp4", ["aac"], ["aac"]), (".mkv", ".avi", ["pcm_s16le"], ["opus"]),
+    (".webm", ".mp4", ["aac"], ["opus"]), (".webm", ".webm", ["libopus"], ["opus"]), (".avi", ".mp4", ["aac"], ["pcm_s16le"]),
+    (".mp4", ".mp4", ["aac", "aac"], ["aac", "aac"]), (".webm", ".mkv", ["libopus", "ac3"], ["opus", "opus"]),
+    (".mp4", ".mp4", [], []),
+])  # fmt: skip
+def test_a_recording_has_the_films_sound(suffix, source, sounds, expected, tmp_path):
+    pictures, times = [grey(5 * number) for number in range(30)], [number / 10 for number in range(30)]
+    film = encode(tmp_path / f"film{source}", pictures, times, 10, sounds=sounds)
+    assert copy(film, tmp_path / f"copy{suffix}").problem is None
+    found = read_sounds(tmp_path / f"copy{suffix}")
+    assert [codec for codec, _, _ in found] in (expected, [f"{each}float" for each in expected])
+    for number, (_, pitch, length) in enumerate(found, start=1):
+        assert pitch == pytest.approx(440 * number, abs=2) and length == pytest.approx(3.0, abs=0.06)
+    times_copied = read_times(tmp_path / f"copy{suffix}")
+    assert times_copied[:-1] == pytest.approx(times, abs=2e-3) and times_copied[-1] == pytest.approx(3.0, abs=0.06)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_sound_and_pictures_stay_together(suffix, tmp_path):
+    """A click sounds when the picture turns white, at 1.5 s, in the copy as in the film."""
+    film = encode(tmp_path / "film.mkv", clicking_pictures(), CLICK_TIMES, 20, sounds=["pcm_s16le"], tone=click())
+    copy(film, tmp_path / f"copy{suffix}")
+    assert hear(tmp_path / f"copy{suffix}") == pytest.approx(1.5, abs=0.03)
+    times, (frames, _) = read_times(tmp_path / f"copy{suffix}"), read_film(tmp_path / f"copy{suffix}")
+    assert times[next(index for index, frame in enumerate(frames) if frame.mean() > 128)] == pytest.approx(
+        1.5, abs=2e-3
+    )
+
+
+def test_the_sound_of_a_part_ends_with_its_pictures(tmp_path):
+    film = encode(tmp_path / "film.mp4", [grey()] * 40, [number / 10 for number in range(40)], 10, sounds=["aac"])
+    copy(film, tmp_path / "copy.mp4", frames=10)
+    ((_, _, length),) = read_sounds(tmp_path / "copy.mp4")
+    assert length == pytest.approx(1.0, abs=0.06)
+
+
+def test_the_sound_of_a_recording_that_begins_later_is_that_of_its_pictures(tmp_path):
+    film = encode(tmp_path / "film.mkv", clicking_pictures(), CLICK_TIMES, 20, sounds=["pcm_s16le"], tone=click())
+    with open_source(str(film)) as source:
+        sound = source.sound()
+        recorder = VideoRecorder(tmp_path / "copy.mp4", source.size, 20, source.time_base, sound, begins=1.0)
+        while (frame := source.read()) is not None:
+            if frame.seconds >= 1.0:
+                recorder.write(frame.picture, frame.seconds - 1.0)
+        recorder.close(source.end - 1.0, with_rest_of_sound=True)
+    assert hear(tmp_path / "copy.mp4") == pytest.approx(0.5, abs=0.03)
+
+
+def test_sound_of_a_kind_that_is_not_known_is_told(tmp_path, monkeypatch):
+    def unknown(*_):
+        raise ValueError("no such codec")
+
+    film = encode(tmp_path / "film.mp4", [grey()] * 20, [number / 10 for number in range(20)], 10, sounds=["aac"])
+    monkeypatch.setattr("models.live.sound._Copied.__init__", unknown)
+    assert "is without it" in copy(film, tmp_path / "copy.mp4").problem
+
+
+# In a browser
+
+PLAY = """new Promise(done => {
+    const video = document.createElement("video");
+    video.muted = true;
+    video.onerror = () => done({error: video.error.message});
+    video.onended = () => done({duration: video.duration, size: [video.videoWidth, video.videoHeight],
+                                end: video.currentTime});
+    video.onloadedmetadata = () => { video.playbackRate = 4; video.play(); };
+    video.src = "SOURCE";
+    document.body.append(video);
+})"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_browser_plays_recordings_to_their_end(tmp_path):
+    (tmp_path / "page.html").write_text("<body></body>")
+    times = [number / 15 for number in range(30)]
+    pictures = list(draw_frames(2, 15))
+    films = {
+        "plain": encode(tmp_path / "plain.mp4", pictures, times, 15),
+        "sound": encode(tmp_path / "sound.mp4", pictures, times, 15, sounds=["aac"]),
+        "two tracks": encode(tmp_path / "two.mkv", pictures, times, 15, sounds=["ac3", "libopus"]),
+        "variable": encode(tmp_path / "variable.mp4", pictures[:7], [each / 2 for each in UNEQUAL], last=0.75),
+        "wide": encode(tmp_path / "wide.mp4", pictures, times, 15, aspect=Fraction(3, 2)),
+    }
+    browser = Page(tmp_path / "page.html", tmp_path / "profile")
+    try:
+        for name, film in films.items():
+            for suffix in (".mp4", ".webm", ".mov"):
+                path = tmp_path / f"{name} copy{suffix}"
+                copy(film, path)
+                seen = browser.run(PLAY.replace("SOURCE", path.as_uri()))
+                length = 3.0 if name == "variable" else 2.0
+                assert seen.get("duration") == pytest.approx(length, abs=0.06), (name, suffix, seen)
+                assert seen["end"] == pytest.approx(length, abs=0.06)
+                assert seen["size"] == ([480, 240] if name == "wide" else [320, 240])
+    finally:
+        browser.close()
+
+
+# What can go wrong
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_a_recording_that_was_never_ended_can_be_played(suffix, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    recorder = VideoRecorder(tmp_path / f"film{suffix}", (320, 240))
+    for step in range(240):
+        recorder.write(np.roll(noise, step, 0), step / 30)
+    shutil.copy(recorder.path, tmp_path / f"cut{suffix}")  # what a power cut leaves
+    recorder.close()
+    with open_source(str(tmp_path / f"cut{suffix}")) as film:
+        assert len(list(iter(film.read, None))) > 100
+
+
+def test_a_live_recording_has_each_frame_when_it_came(tmp_path):
+    recorder = VideoRecorder(tmp_path / "film.mp4", (64, 48))
+    for seconds in (0.0, 0.03, 0.04, 0.1, 1.0):  # early, late, and after a gap
+        recorder.write(grey(100), seconds)
+    recorder.close(1.05)
+    assert read_times(recorder.path) == pytest.approx([0.0, 0.03, 0.04, 0.1, 1.0, 1.05], abs=1e-3)
+
+
+def test_frames_of_another_size_are_fitted_into_a_recording(tmp_path):
+    recorder = record(tmp_path / "film.mp4", 2)
+    recorder.write(np.full((480, 320, 3), 255, np.uint8), 0.1)
+    recorder.close()
+    frames, _ = read_film(recorder.path)
+    assert len(frames) == 3 and frames[2][:, 110:210].min() > 200 and frames[2][:, :70].max() < 40
+
+
+@pytest.mark.parametrize("suffix, size", [(".mp4", (66, 50)), (".webm", (65, 49)), (".avi", (65, 49))])
+def test_pictures_with_odd_sides_are_recorded(suffix, size, tmp_path):
+    recorder = VideoRecorder(tmp_path / f"film{suffix}", (65, 49))
+    for number in range(3):
+        recorder.write(np.full((49, 65, 3), 200, np.uint8), number / 30)
+    recorder.close()
+    frames, _ = read_film(recorder.path)
+    assert frames[0].shape[1::-1] == size and frames[0].min() > 190
+
+
+@pytest.mark.parametrize("name", ["out-12:30.mp4", "50%.mp4", "%d.mkv", "ü '\".webm"])
+def test_recordings_of_any_name_are_written(name, tmp_path):
+    record(tmp_path / name, 3).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name] and len(read_film(tmp_path / name)[0]) == 3
+
+
+def test_files_are_never_written_over(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_text("mine")
+    for begin in (lambda: VideoRecorder(path, (64, 48)), lambda: ExpressionLog(path, CLASS_NAMES)):
+        with pytest.raises(UserError, match="not written over"):
+            begin()
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name, message", [("film.wmv", "no video that can be written"), ("file/film.mp4", "cannot be written")]
+)
+def test_recordings_that_cannot_be_made_are_told(name, message, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=message):
+        VideoRecorder(tmp_path / name, (64, 48))
+
+
+def test_a_missing_codec_is_told_with_what_there_is_and_leaves_no_empty_file(tmp_path, monkeypatch, capfd):
+    there = recording._is_there
+    monkeypatch.setattr(recording, "_is_there", lambda codec: "264" not in codec and there(codec))
+    monkeypatch.setattr(recording, "H264", ())
+    with pytest.raises(RecordingError, match="no libx264.*name it .webm, .avi"):
+        VideoRecorder(tmp_path / "film.mp4", (64, 48))
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_recording_without_a_frame_leaves_no_file(tmp_path):
+    for suffix in recording.FORMATS:
+        VideoRecorder(tmp_path / f"film{suffix}", (64, 48)).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_when_the_disk_runs_full_what_was_recorded_can_be_played(tmp_path, monkeypatch):
+    recorder = record(tmp_path / "film.mp4", 7)
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(RecordingError, match="disk is full.*can be played"):
+        recorder.write(np.zeros((240, 320, 3), np.uint8), 1.0)
+    assert len(read_film(tmp_path / "film.mp4")[0]) == 7
+
+
+def test_a_really_full_disk_leaves_a_recording_that_can_be_played(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if shutil.which("mount") is None or os.system(f"mount -t tmpfs -o size=40m tmpfs {disk} 2>/dev/null"):
+        pytest.skip("no small disk can be mounted here")
+    try:
+        noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+        recorder = VideoRecorder(disk / "film.mp4", (640, 480))
+        with pytest.raises(RecordingError, match="disk is full"):
+            for step in range(1000):
+                recorder.write(np.roll(noise, step, 0), step / 30)
+        assert len(read_film(disk / "film.mp4")[0]) == recorder.frames > 3
+    finally:
+        os.system(f"umount {disk}")
