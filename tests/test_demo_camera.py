@@ -1,5 +1,6 @@
 import ctypes
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,19 @@ import demo_camera
 from models.classifier import FAST, ExpressionClassifier
 from models.expressions import CLASS_NAMES
 from tests.conftest import ROOT, run_script
-from tests.films import pixels_of, read_face, read_film, read_rows, serve_motion_jpeg, write_film
+from tests.films import (
+    encode,
+    lay,
+    pixels_of,
+    read_face,
+    read_film,
+    read_rows,
+    read_sounds,
+    read_times,
+    remux,
+    serve_motion_jpeg,
+    write_film,
+)
 
 QUIET = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}  # a machine without a display
 
@@ -69,13 +82,90 @@ def test_a_film_is_annotated_logged_and_drawn_without_a_display(film, tmp_path):
     frames, rate = read_film(record)
     assert len(frames) == 60 and rate == 15
     rows = read_rows(log)
-    assert not [row for row in rows if float(row["time"]) < 0.99]  # the empty second
+    assert {row["track"] for row in rows if float(row["time"]) < 0.99} == {""}  # the empty second
+    rows = [row for row in rows if row["track"]]
     faces = {row["track"] for row in rows}
     tracks = [[row for row in rows if row["track"] == number] for number in sorted(faces, key=int)]
     longest, other = sorted(tracks, key=len, reverse=True)[:2]
     assert len(longest) >= 20 and float(longest[-1]["time"]) > 3.8  # one face is one track, to the end
     assert centres(longest)[-1] - centres(longest)[0] > 20  # which moved to the right
     assert all(1.9 <= float(row["time"]) < 3.1 for row in other) and centres(other).min() > 200
+
+
+def test_a_film_of_variable_rate_is_logged_recorded_and_counted_in_its_own_time(tmp_path):
+    """A face appears at 10.000 s, as a phone or a screen recorder would tell it, and stays until 13."""
+    times = [*(number / 2 for number in range(20)), *(10 + number / 30 for number in range(61))]
+    empty, face = np.full((240, 320, 3), (120, 110, 100), np.uint8), read_face("1.jpg", 240)
+    pictures = [empty if time < 10 else cv2.copyMakeBorder(face, 0, 0, 40, 40, cv2.BORDER_REPLICATE) for time in times]
+    for suffix in (".mp4", ".webm", ".mkv"):
+        sound = "libopus" if suffix == ".webm" else "aac"
+        film = encode(tmp_path / f"film{suffix}", pictures, times, last=1.0, sounds=[sound])
+        record, log = tmp_path / f"annotated{suffix}", tmp_path / f"log{suffix}.csv"
+        arguments = ["--source", str(film), "--no-window", "--record", str(record), "--log", str(log)]
+        assert demo_camera.main(arguments) == 0
+        rows = read_rows(log)
+        assert next(row["time"] for row in rows if row["track"]) == "10.000"
+        assert [row["time"] for row in rows if not row["track"]] == [f"{number / 2:.3f}" for number in range(20)]
+        assert read_times(record) == pytest.approx([*times, 13.0], abs=0.05)  # sound ends where its last packet does
+        assert len(read_sounds(record)) == 1
+
+
+def test_the_summary_tells_tracks_and_each_expressions_share_of_the_time_with_a_face(film, capsys):
+    assert demo_camera.main(["--source", str(film), "--no-window", "--every", "0.5"]) == 0
+    said = capsys.readouterr().out.splitlines()[-2:]
+    assert re.fullmatch(r"60 frames, 4.0 s of film in [\d.]+ s; 2 tracks, a face for 3.0 s", said[0])
+    assert sum(int(share) for share in re.findall(r"(\d+)%", said[1])) in (99, 100, 101)
+
+
+@pytest.mark.parametrize("every", [0.2, 1.0])
+def test_every_sets_how_often_a_film_is_analysed(every, film, tmp_path, untrained_checkpoint):
+    log = tmp_path / "log.csv"
+    flags = ["--no-window", "--every", str(every), "--log", str(log), "--checkpoint", str(untrained_checkpoint)]
+    assert demo_camera.main(["--source", str(film), *flags]) == 0
+    times = sorted({float(row["time"]) for row in read_rows(log)})
+    assert len(times) == 4 / every and np.diff(times) == pytest.approx(every, abs=0.07)
+
+
+def test_at_a_cut_the_next_person_is_another_track_with_a_label_of_their_own(tmp_path, capsys):
+    """Happy in 1.jpg; another, neutral, at the same place after 1.5 s, in the same room."""
+    side, room = 200, np.full((240, 320, 3), (120, 110, 100), np.uint8)
+    pictures = []
+    for name in ("1.jpg", "3.jpg"):
+        picture = room.copy()
+        picture[20 : 20 + side, 60 : 60 + side] = read_face(name, side)
+        pictures.append(picture)
+    times = [number / 30 for number in range(90)]
+    film = encode(tmp_path / "film.mp4", [pictures[time >= 1.5] for time in times], times)
+    log = tmp_path / "log.csv"
+    assert demo_camera.main(["--source", str(film), "--no-window", "--log", str(log)]) == 0
+    rows = [row for row in read_rows(log) if row["track"]]
+    first, second = ([row for row in rows if row["track"] == number] for number in ("1", "2"))
+    assert len(first) + len(second) == len(rows) and "2 tracks" in capsys.readouterr().out
+    assert max(float(row["time"]) for row in first) < 1.5 and second[0]["time"] == "1.500"
+    assert {row["expression"] for row in first} == {"Happy"} and second[0]["expression"] != "Happy"
+
+
+def test_a_mirrored_phone_film_is_read_as_the_same_film_upright(film, tmp_path):
+    """What a front camera writes: rows upside down, and a display matrix that says so."""
+    frames, rate = read_film(film)
+    times = [number / rate for number in range(len(frames))]
+    stored = lay(encode(tmp_path / "phone.mp4", [cv2.flip(frame, 0) for frame in frames], times, rate), (1, 0, 0, -1))
+    seen = []
+    for number, source in enumerate((film, stored)):
+        log = tmp_path / f"{number}.csv"
+        assert demo_camera.main(["--source", str(source), "--no-window", "--log", str(log)]) == 0
+        seen.append([(row["time"], row["track"], row["expression"]) for row in read_rows(log)])
+    alike = sum(one == other for one, other in zip(*seen))
+    assert len(seen[0]) == len(seen[1]) and alike > 0.9 * len(seen[0])
+
+
+def test_a_film_that_breaks_off_is_annotated_as_far_as_it_goes(film, tmp_path, capsys):
+    broken = remux(film, tmp_path / "broken.mkv")
+    broken.write_bytes(broken.read_bytes()[: broken.stat().st_size // 2])
+    record = tmp_path / "annotated.mp4"
+    assert demo_camera.main(["--source", str(broken), "--no-window", "--record", str(record)]) == 1
+    said = capsys.readouterr()
+    assert "breaks off" in said.err and f"wrote {record}" in said.out and len(read_film(record)[0]) > 20
 
 
 def test_emoji_draws_little_faces_into_the_recording(film, tmp_path):
@@ -140,7 +230,7 @@ def test_a_signal_ends_a_live_source_well(network_camera, untrained_checkpoint):
     process.send_signal(signal.SIGTERM)
     output, error = process.communicate(timeout=200)
     assert process.returncode == 0 and is_all_that_was_said(error), error
-    assert "1 face" in output
+    assert "1 track, a face for" in output
 
 
 def test_a_film_without_a_face_is_nothing_found(tmp_path, untrained_checkpoint, capsys):

@@ -427,7 +427,8 @@ def test_films_of_any_name_are_read(name, tmp_path):
 
 
 @pytest.mark.parametrize("name, message", [
-    ("notes.txt", "is a text"), ("picture.mp4", "is a picture"), ("sound.m4a", "sound alone"), ("cover.m4a", "sound alone"),
+    ("notes.txt", "is a text"), ("picture.mp4", "is a picture"), ("sound.m4a", "sound alone"),
+    ("cover.m4a", "sound alone"),
 ])  # fmt: skip
 def test_what_is_no_film_is_told(name, message, tmp_path):
     path = tmp_path / name

@@ -14,15 +14,26 @@ from models.faces import Detection
 from models.labels import covered_area
 from models.live import recording, sources, view
 from models.live.analysis import Analysis, Analyzer
+from models.live.cameras import Camera
+from models.live.log import ExpressionLog
+from models.live.moments import new_names, save_moment
 from models.live.overlay import Overlay, face_pixels, text_size
-from models.live.recording import ExpressionLog, new_names, save_moment
 from models.live.session import Session, annotate_film
-from models.live.sources import Frame, Source
+from models.live.sources import Frame, open_source
 from models.live.timeline import draw_timeline, read_bands
 from models.live.tracking import Tracker, move_boxes
 from models.live.view import watch
 from models.pictures import read_picture
-from tests.films import draw_frames, pixels_of, read_film, read_rows, write_film
+from tests.films import (
+    FakeCapture,
+    draw_frames,
+    open_in_turn,
+    pixels_of,
+    read_face,
+    read_film,
+    read_rows,
+    write_film,
+)
 
 HAPPY, SAD = CLASS_NAMES.index("Happy"), CLASS_NAMES.index("Sad")
 
@@ -132,7 +143,7 @@ def test_boxes_move_and_grow_with_the_picture(shift, growth):
         [[growth, 0, shift[0] + centre[0] * (1 - growth)], [0, growth, shift[1] + centre[1] * (1 - growth)]]
     )
     after = cv2.warpAffine(before, matrix, (320, 240))
-    (moved,) = move_boxes(make_frame(before), make_frame(after), box)
+    ((moved,), _) = move_boxes(make_frame(before), make_frame(after), box)
     np.testing.assert_allclose(moved[:2] + moved[2:] / 2, centre + shift, atol=1.5)
     np.testing.assert_allclose(moved[2:], 77 * growth, atol=2)
 
@@ -140,15 +151,106 @@ def test_boxes_move_and_grow_with_the_picture(shift, growth):
 def test_boxes_move_by_as_many_pixels_in_a_large_frame():
     before = next(frame for number, frame in enumerate(draw_frames(2, 15, (1280, 960))) if number == 20)
     after = np.roll(before, (24, 40), (0, 1))
-    (moved,) = move_boxes(make_frame(before), make_frame(after), np.array([[184, 352, 308, 308]], np.float32))
+    ((moved,), _) = move_boxes(make_frame(before), make_frame(after), np.array([[184, 352, 308, 308]], np.float32))
     np.testing.assert_allclose(moved, [224, 376, 308, 308], atol=6)
 
 
-def test_a_box_stays_where_it_is_when_the_film_cuts_to_another_scene():
-    frames = list(draw_frames(2, 15))
-    noise = np.random.default_rng(0).integers(0, 256, frames[20].shape, np.uint8)
-    box = np.array([[46, 88, 77, 77]], np.float32)
-    np.testing.assert_array_equal(move_boxes(make_frame(frames[20]), make_frame(noise), box), box)
+# Where one film's face is laid over another's: the frames of a cut, in whole or in the face's place alone.
+
+
+def paste(name: str, background: np.ndarray, turned: bool = False) -> np.ndarray:
+    """A frame with a shipped picture's face at one place, BGR `[240, 320, 3]`."""
+    face = read_face(name, 150)
+    frame = background.copy()
+    frame[60:210, 40:190] = cv2.flip(face, 1) if turned else face
+    return frame
+
+
+GREY_ROOM = np.full((240, 320, 3), (120, 110, 100), np.uint8)
+NOISE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+PLACE = np.array([[75, 95, 85, 85]], np.float32)
+
+
+@pytest.mark.parametrize("after", ["4.jpg, same room", "4.jpg, elsewhere", "nobody", "black"])
+def test_where_a_film_cuts_the_place_of_a_face_has_changed(after):
+    before = paste("1.jpg", GREY_ROOM)
+    pictures = {
+        "4.jpg, same room": paste("4.jpg", GREY_ROOM), "4.jpg, elsewhere": paste("4.jpg", NOISE),
+        "nobody": NOISE, "black": np.zeros_like(NOISE),
+    }  # fmt: skip
+    boxes, is_same = move_boxes(make_frame(before), make_frame(pictures[after]), PLACE)
+    assert not is_same[0]
+    np.testing.assert_array_equal(boxes, PLACE)
+
+
+@pytest.mark.parametrize("change", ["darker", "fade", "moved", "blurred", "noise", "half covered", "nothing at all"])
+def test_what_is_no_cut_is_not_taken_for_one(change):
+    before = paste("1.jpg", GREY_ROOM)
+    covered = before.copy()
+    covered[140:, :] = 90
+    pictures = {
+        "darker": (before * 0.4).astype(np.uint8),
+        "fade": cv2.addWeighted(before, 0.6, np.full_like(before, 255), 0.4, 0),
+        "moved": np.roll(before, (14, 22), (0, 1)), "blurred": cv2.GaussianBlur(before, (0, 0), 4),
+        "noise": cv2.addWeighted(before, 0.8, NOISE, 0.2, 0), "half covered": covered, "nothing at all": before.copy(),
+    }  # fmt: skip
+    assert move_boxes(make_frame(before), make_frame(pictures[change]), PLACE)[1][0]
+
+
+def test_where_a_film_fades_to_black_slowly_there_is_no_cut():
+    black = make_frame(np.zeros((240, 320, 3), np.uint8))
+    assert move_boxes(black, make_frame(np.zeros((240, 320, 3), np.uint8), 1, 0.1), PLACE)[1][0]
+
+
+def test_at_a_cut_a_new_track_with_its_own_label_begins_at_once():
+    tracker = Tracker(CLASS_NAMES)
+    box = tuple(PLACE[0])
+    before = make_frame(paste("1.jpg", GREY_ROOM), 0, 0.0)
+    for step in range(5):
+        frame = make_frame(before.picture, step, step / 10)
+        assert not tracker.follow(before, frame)
+        tracker.update(make_analysis(frame, box), frame)
+    after = make_frame(paste("4.jpg", GREY_ROOM), 5, 0.5)
+    assert tracker.follow(frame, after) and not tracker.tracks
+    (track,) = tracker.update(make_analysis(after, box, index=SAD), after)
+    assert (track.number, track.label) == (2, "Sad") and tracker.count == 2
+
+
+def test_what_was_found_before_a_cut_is_not_taken_into_what_comes_after():
+    tracker = Tracker(CLASS_NAMES)
+    before, after = make_frame(paste("1.jpg", GREY_ROOM)), make_frame(NOISE, 3, 0.1)
+    assert tracker.update(make_analysis(before, tuple(PLACE[0])), after) == [] and not tracker.tracks
+
+
+def test_a_picture_that_stands_for_long_keeps_its_track_and_its_time_counts():
+    tracker = Tracker(CLASS_NAMES)
+    box, picture = tuple(PLACE[0]), paste("1.jpg", GREY_ROOM)
+    frames = [make_frame(picture, number, seconds) for number, seconds in enumerate((0.0, 0.1, 9.0, 9.1))]
+    for before, frame in zip([frames[0], *frames], frames):
+        tracker.follow(before, frame)
+        tracker.update(make_analysis(frame, box), frame)
+    tracker.count_until(9.5)
+    assert tracker.count == 1 and tracker.seconds_seen == pytest.approx(9.5)
+
+
+def test_the_time_of_each_expression_is_that_until_the_next_analysis():
+    tracker = Tracker(CLASS_NAMES, smoothing=0)
+    see(tracker, 0.0, (10, 20, 50, 50), (200, 20, 50, 50))
+    see(tracker, 0.5, (10, 20, 50, 50))
+    see(tracker, 1.0)
+    see(tracker, 1.5, (10, 20, 50, 50), index=SAD)
+    tracker.count_until(2.5)
+    assert dict(tracker.seconds_of) == pytest.approx({"Happy": 1.5, "Sad": 1.0})
+    assert tracker.seconds_seen == pytest.approx(2.0)
+
+
+def test_looked_at_seldom_a_face_keeps_its_track_and_changes_its_label_at_once():
+    tracker = Tracker(CLASS_NAMES, patience=12.5)
+    see(tracker, 0.0, (10, 20, 50, 50))
+    see(tracker, 5.0, (10, 20, 50, 50))
+    see(tracker, 10.0)
+    (track,) = see(tracker, 15.0, (20, 20, 50, 50), index=SAD)
+    assert track.number == 1 and track.label == "Sad" and track.box[0] == 20
 
 
 def test_an_analysis_of_an_earlier_frame_is_moved_to_the_frame_shown():
@@ -178,6 +280,17 @@ def test_the_log_has_a_row_a_face_and_is_whole_after_each(tmp_path):
         "expression": "Happy", "confidence": "0.9000", "happy": "0.9000",
         **{name.lower(): "0.0167" for name in CLASS_NAMES if name != "Happy"},
     }  # fmt: skip
+
+
+def test_the_log_has_a_row_without_a_face_where_nobody_was_found(tmp_path):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    log.write(make_frame(number=3, seconds=0.1), [])
+    log.write(make_frame(number=6, seconds=0.2), make_tracks((10, 20, 60, 60)))
+    log.close()
+    rows = read_rows(log.path)
+    assert rows[0]["time"] == "0.100" and rows[0]["frame"] == "3"
+    assert {value for name, value in rows[0].items() if name not in ("time", "frame")} == {""}
+    assert rows[1]["track"] == "1" and list(read_bands(log.path)) == [1]
 
 
 def test_new_names_are_of_files_that_are_not_there(tmp_path):
@@ -404,7 +517,7 @@ def window(monkeypatch):
 
 
 def make_session(tmp_path, *captures, detector=None) -> Session:
-    source = Source("0", open_capture=open_in_turn(*captures))
+    source = Camera(0, open_capture=open_in_turn(*captures))
     return Session(source, Analyzer(FakeClassifier(), detector or FakeDetector()), output=tmp_path)
 
 
@@ -477,7 +590,7 @@ def test_a_lost_camera_is_told_and_fails(tmp_path, window, monkeypatch, capsys):
 
 
 def test_a_camera_without_a_window_ends_after_the_frames_asked_for(tmp_path, capsys):
-    source = Source("0", open_capture=open_in_turn(endless()))
+    source = Camera(0, open_capture=open_in_turn(endless()))
     with Session(source, Analyzer(FakeClassifier(), FakeDetector()), output=tmp_path, with_lines=True) as live:
         watch(live, with_window=False, max_frames=40)
     assert live.frames == 40 and "face 1: Happy 90%" in capsys.readouterr().out
@@ -501,7 +614,7 @@ def test_every_frame_of_a_film_is_annotated_however_slow_the_analysis(tmp_path):
             time.sleep(0.01)
             return super().detect(picture)
 
-    source = Source(str(write_film(tmp_path / "film.mp4", seconds=2)))
+    source = open_source(str(write_film(tmp_path / "film.mp4", seconds=2)))
     with source, Session(source, Analyzer(FakeClassifier(), Slow())) as film:
         film.begin_recording(tmp_path / "annotated.mp4")
         film.begin_log(tmp_path / "log.csv")
@@ -509,14 +622,15 @@ def test_every_frame_of_a_film_is_annotated_however_slow_the_analysis(tmp_path):
     frames, rate = read_film(tmp_path / "annotated.mp4")
     assert len(frames) == film.frames == 30 and rate == 15
     rows = read_rows(tmp_path / "log.csv")
-    assert [int(row["frame"]) for row in rows] == list(range(0, 30, 2))  # ten analyses a second of film
+    assert len(rows) == 20  # ten analyses a second of film
+    assert [float(row["time"]) for row in rows] == pytest.approx(np.arange(20) / 10, abs=0.07)
 
 
 def test_a_film_that_breaks_off_is_told(tmp_path, capsys):
     whole = write_film(tmp_path / "whole.avi", seconds=2)
     (tmp_path / "broken.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with (
-        Source(str(tmp_path / "broken.avi")) as source,
+        open_source(str(tmp_path / "broken.avi")) as source,
         Session(source, Analyzer(FakeClassifier(), FakeDetector())) as film,
     ):
         annotate_film(film)
@@ -526,7 +640,7 @@ def test_a_film_that_breaks_off_is_told(tmp_path, capsys):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a file on a full disk")
 def test_a_full_disk_under_the_log_ends_the_annotation_of_a_film(tmp_path):
     with (
-        Source(str(write_film(tmp_path / "film.mp4", seconds=1))) as source,
+        open_source(str(write_film(tmp_path / "film.mp4", seconds=1))) as source,
         Session(source, Analyzer(FakeClassifier(), FakeDetector())) as film,
         open("/dev/full", "wb", buffering=0) as full,
     ):

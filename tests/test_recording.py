@@ -107,8 +107,11 @@ def test_colours_stay_what_they_are(colour, suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix, source, sounds, expected", [
     (".mp4", ".mp4", ["aac"], ["aac"]), (".mp4", ".mkv", ["ac3"], ["aac"]), (".mp4", ".webm", ["libopus"], ["opus"]),
-    (".mp4", ".avi", ["pcm_s16le"], ["aac"]), (".mov", ".webm", ["libopus"], ["aac"]), (".mkv", ".mp4", ["aac"], ["aac"]), (".mkv", ".avi", ["pcm_s16le"], ["opus"]),
-    (".webm", ".mp4", ["aac"], ["opus"]), (".webm", ".webm", ["libopus"], ["opus"]), (".avi", ".mp4", ["aac"], ["pcm_s16le"]),
+    (".mp4", ".avi", ["pcm_s16le"], ["aac"]), (".mov", ".webm", ["libopus"], ["aac"]),
+    (".mkv", ".mp4", ["aac"], ["aac"]),
+    (".mkv", ".avi", ["pcm_s16le"], ["opus"]),
+    (".webm", ".mp4", ["aac"], ["opus"]), (".webm", ".webm", ["libopus"], ["opus"]),
+    (".avi", ".mp4", ["aac"], ["pcm_s16le"]),
     (".mp4", ".mp4", ["aac", "aac"], ["aac", "aac"]), (".webm", ".mkv", ["libopus", "ac3"], ["opus", "opus"]),
     (".mp4", ".mp4", [], []),
 ])  # fmt: skip

@@ -15,7 +15,6 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import Type
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from models.live.sound import Sound
@@ -51,7 +50,7 @@ class Film(Source):
         self._is_url = "://" in name
         super().__init__(name, without_secrets(name) if self._is_url else name)
         self._mirror = mirror
-        self._next = self._open()
+        self._next: av.VideoFrame | None = self._open()
         said = self._container.duration
         self.is_film = not self._is_url or bool(said)
         self.duration = said / av.time_base if said and self.is_film else None
@@ -235,11 +234,9 @@ class Film(Source):
         colours = None
         if frame.colorspace == UNTAGGED:
             colours = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
-        squared = self._reformatter.reformat(
-            frame, width, height, "bgr24", src_colorspace=colours, interpolation=EXACT
-        )
+        squared = self._reformatter.reformat(frame, width, height, "bgr24", src_colorspace=colours, interpolation=EXACT)
         picture = squared.to_ndarray()
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+        matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is not None:
             picture = _upright(picture, np.frombuffer(matrix, np.int32).reshape(3, 3))
         return cv2.flip(picture, 1) if self._mirror else picture

@@ -8,9 +8,11 @@ Nothing is written over: a file that is there already is an error.
 """
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -99,15 +101,15 @@ class VideoRecorder:
             raise RecordingError(f"{path} is no video that can be written: name it {', '.join(FORMATS)}")
         codec = next(filter(_is_there, chosen.pictures), None)
         if codec is None:
-            others = [other for other, format in FORMATS.items() if any(map(_is_there, format.pictures))]
+            others = ", ".join(name for name, format in FORMATS.items() if any(map(_is_there, format.pictures)))
             raise RecordingError(
-                f"FFmpeg has no {' or '.join(chosen.pictures)} here to write {path.name} with: name it {', '.join(others)}"
+                f"FFmpeg has no {' or '.join(chosen.pictures)} here to write {path.name} with: name it {others}"
             )
         reserve(path)
         self.path, self.frames, self._size, self._sound = path, 0, size, sound
         self._rate = Fraction(min(max(frame_rate, 1.0), 240.0)).limit_denominator(1001)
         self._time_base = 1 / self._rate if suffix == ".avi" else time_base
-        self._waiting: tuple[np.ndarray, int] | None = None
+        self._waiting: tuple[av.VideoFrame, int] | None = None
         self._reformatter = VideoReformatter()
         try:
             self._container = av.open(f"file:{path}", "w", container_options=chosen.options)
@@ -139,7 +141,7 @@ class VideoRecorder:
             if now <= self._waiting[1]:  # two in one moment of an avi
                 return
             self._encode(now)
-        self._waiting = picture, now
+        self._waiting = self._converted(picture), now
         self.frames += 1
 
     def close(self, seconds: float | None = None, with_rest_of_sound: bool = False) -> None:
@@ -174,8 +176,8 @@ class VideoRecorder:
         elif failure is not None:
             raise RecordingError(f"{self.path} could not be ended ({failure}): what was written before can be played")
 
-    def _add_pictures(self, codec: str) -> av.VideoStream:
-        stream = self._container.add_stream(codec, rate=self._rate, options=OPTIONS.get(codec, {}))
+    def _add_pictures(self, codec: str) -> Any:
+        stream: Any = self._container.add_stream(codec, rate=self._rate, options=OPTIONS.get(codec, {}))
         width, height = self._size
         is_jpeg = codec == "mjpeg"
         # H.264 with colours at half the size, as all players take it, has even sides.
@@ -190,21 +192,22 @@ class VideoRecorder:
             context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1  # BT.709
         return stream
 
-    def _encode(self, until: int, with_rest_of_sound: bool = False) -> None:
-        """Writes the picture that waits, which stands until then, and what sounds before."""
-        assert self._waiting is not None
-        picture, begun = self._waiting
-        width, height = self._stream.width, self._stream.height
+    def _converted(self, picture: np.ndarray) -> av.VideoFrame:
+        """A picture in the size and the colours of the file; a copy."""
         picture = fit(picture, self._size)
-        if (width, height) != self._size:
-            beside, below = width - self._size[0], height - self._size[1]
-            picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        beside, below = self._stream.width - self._size[0], self._stream.height - self._size[1]
+        if beside or below:
+            picture = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
         pix_fmt = self._stream.pix_fmt
         colours = Colorspace.ITU601 if pix_fmt == "yuvj420p" else Colorspace.ITU709
-        frame = self._reformatter.reformat(frame, format=pix_fmt, dst_colorspace=colours, interpolation=EXACT)
+        return self._reformatter.reformat(frame, format=pix_fmt, dst_colorspace=colours, interpolation=EXACT)
+
+    def _encode(self, until: int, with_rest_of_sound: bool = False) -> None:
+        """Writes the picture that waits, which stands until then, and what sounds before."""
+        assert self._waiting is not None
+        frame, begun = self._waiting
         frame.pts, frame.time_base, frame.duration = begun, self._time_base, until - begun
-        frame.pict_type = 0
         try:
             if self._sound is not None:
                 self._sound.copy_until(float("inf") if with_rest_of_sound else float(until * self._time_base))
@@ -220,10 +223,8 @@ class VideoRecorder:
     def _ended_by(self, error: Exception | None) -> RecordingError:
         if error is not None and self._waiting is not None:  # there was no room for it
             self._waiting, self.frames = None, self.frames - 1
-        try:
+        with suppress(RecordingError):
             self.close()
-        except RecordingError:
-            pass
         outcome = f"what is in {self.path} can be played" if self.frames else f"{self.path} was not begun"
         return RecordingError(
             f"the disk is full, recording has ended: {outcome}"

@@ -126,17 +126,17 @@ def _find(pattern: Path) -> dict[int, Path]:
         raise SourceError(f"{pattern} is no pattern: --source takes one with one number in it, like frames/%04d.jpg")
     width = next(found[1] for part in parts if (found := NUMBER.search(part)))
     expressions = []
+    paths: dict[int, Path] = {}
     for part in parts:
         before, *rest = NUMBER.split(part)
         expressions.append(re.escape(before) + (rf"(\d{{{width or 1},}})" + re.escape(rest[1]) if rest else ""))
     name = re.compile("%".join(expressions))
-    found = {}
     if pattern.parent.is_dir():
         for path in pattern.parent.iterdir():
             match = name.fullmatch(path.name)
             # %04d makes no name with more digits than it needs.
             if match and len(match[1]) == max(int(width or 1), len(str(int(match[1])))):
-                found[int(match[1])] = path
-    if not found:
+                paths[int(match[1])] = path
+    if not paths:
         raise SourceError(f"no picture is named {pattern}: --source takes a pattern like frames/%04d.jpg")
-    return found
+    return paths

@@ -159,7 +159,7 @@ def without_secrets(url: str) -> str:
 
 
 def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture `[H, W, 3]` in a frame of this width and height: scaled as a whole, with black at two sides if need be."""
+    """A picture `[H, W, 3]` in this width and height: scaled as a whole, with black at two sides if need be."""
     height, width = picture.shape[:2]
     if (width, height) == size:
         return picture

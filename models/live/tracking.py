@@ -37,6 +37,7 @@ WINDOW, LEVELS = (13, 13), 3  # optical flow finds shifts of up to about 50 pixe
 # people who talk, turn and cover their faces, at least 65 % came back.
 FOLLOWED, SAME_PLACE = 0.25, 0.5
 PATCH = 24  # pixels of a side in which two places are compared
+FLAT = 2.0  # standard deviation of grey levels, below which there is nothing to be told apart
 LARGEST_MISS = 2.0  # pixels that a point followed there and back may miss its start by
 
 
@@ -254,6 +255,8 @@ def resemblance(before: Frame, after: Frame, box: np.ndarray) -> float:
         patch = cv2.warpAffine(frame.small, matrix, (PATCH, PATCH), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         patches.append(patch.astype(np.float32) - patch.mean())
     one, other = patches
+    if max(one.std(), other.std()) < FLAT:
+        return 1.0
     return float((one * other).sum() / max(math.sqrt((one * one).sum() * (other * other).sum()), 1e-6))
 
 

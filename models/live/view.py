@@ -111,7 +111,7 @@ class LiveView:
             session.end_recording()
         elif key == "r":
             try:
-                session.begin_recording(*new_names(session.output, ".mp4"), since=frame.seconds)
+                session.begin_recording(new_names(session.output, ".mp4")[0], since=frame.seconds)
             except UserError as error:
                 session.fail(str(error))
 

@@ -27,7 +27,7 @@ from models.command_line import load_classifier
 from models.errors import UserError
 from models.live.analysis import AnalysisThread, Analyzer, leave_a_core_for_the_display
 from models.live.session import Session
-from models.live.sources import Feed, Source
+from models.live.sources import Feed, open_source
 from models.live.view import LiveView
 from models.live.window import Window, check_display
 from tests.films import write_film
@@ -87,7 +87,7 @@ def main() -> None:
     options = demo_camera.parse_arguments(rest)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         film = write_film(Path(folder) / "film.mp4", arguments.frames / FRAME_RATE, FRAME_RATE, SIZE)
-        source = stack.enter_context(Source(str(film)))
+        source = stack.enter_context(open_source(str(film)))
         leave_a_core_for_the_display()
         classifier = load_classifier(options)
         detector = demo_camera.load_video_detector(options, source.size, is_live=True)
