@@ -128,7 +128,7 @@ def only_sound(path: Path, with_cover: bool) -> Path:
         if with_cover:
             cover = output.add_stream("mjpeg", rate=1)
             cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
-            cover.disposition = av.stream.Disposition.attached_pic
+            cover.disposition = av.stream.Disposition.attached_pic.value
             output.mux([*cover.encode(av.VideoFrame.from_ndarray(grey(90), format="bgr24")), *cover.encode()])
         for number in range(40):
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -162,10 +162,10 @@ def lay(path: Path, matrix: Sequence[float]) -> Path:
 
 
 def read_film(path: Path) -> tuple[list[np.ndarray], float]:
-    """All frames of a video, and its frame rate."""
+    """All frames of a video, and how many there are a second."""
     with av.open(str(path)) as film:
         frames = [frame.to_ndarray(format="bgr24") for frame in film.decode(video=0)]
-        return frames, float(film.streams.video[0].average_rate)
+        return frames, len(frames) * av.time_base / (film.duration or av.time_base)
 
 
 def read_times(path: Path) -> list[float]:

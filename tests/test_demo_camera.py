@@ -199,10 +199,8 @@ def test_a_display_that_is_gone_does_not_end_the_process_in_qt(film):
 def long_film(tmp_path) -> Path:
     """Three thousand small frames of noise: 30 MB as mp4."""
     noise = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
-    writer = cv2.VideoWriter(str(tmp_path / "long.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 60, (160, 120))
-    for number in range(3000):
-        writer.write(np.roll(noise, number, 0))
-    writer.release()
+    pictures = (np.roll(noise, number, 0) for number in range(3000))
+    encode(tmp_path / "long.mp4", pictures, [number / 60 for number in range(3000)], 60)
     return tmp_path / "long.mp4"
 
 

@@ -124,7 +124,8 @@ def test_a_recording_has_the_films_sound(suffix, source, sounds, expected, tmp_p
     for number, (_, pitch, length) in enumerate(found, start=1):
         assert pitch == pytest.approx(440 * number, abs=2) and length == pytest.approx(3.0, abs=0.06)
     times_copied = read_times(tmp_path / f"copy{suffix}")
-    assert times_copied[:-1] == pytest.approx(times, abs=2e-3) and times_copied[-1] == pytest.approx(3.0, abs=0.06)
+    # FFmpeg 8.0 (PyAV 17) moves all of a .webm by the 5 ms that Opus needs to begin.
+    assert times_copied[:-1] == pytest.approx(times, abs=6e-3) and times_copied[-1] == pytest.approx(3.0, abs=0.06)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
@@ -213,6 +214,8 @@ def test_a_browser_plays_recordings_to_their_end(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
 def test_a_recording_that_was_never_ended_can_be_played(suffix, tmp_path):
+    if suffix != ".mkv" and not recording.IN_FRAGMENTS:
+        pytest.skip("needs FFmpeg 8.1")
     noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     recorder = VideoRecorder(tmp_path / f"film{suffix}", (320, 240))
     for step in range(240):

@@ -22,8 +22,11 @@ os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "3")  # seconds witho
 os.environ.setdefault(
     "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0"
 )  # with them, Windows takes ten seconds to open a camera
-if "OPENCV_LOG_LEVEL" not in os.environ and hasattr(cv2, "utils") and hasattr(cv2.utils, "logging"):  # from 4.13 on
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+if "OPENCV_LOG_LEVEL" not in os.environ:
+    if hasattr(cv2, "setLogLevel"):  # to OpenCV 4.12
+        cv2.setLogLevel(0)
+    else:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class Camera(Source):

@@ -15,7 +15,8 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.stream import Disposition
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from models.live.sound import Sound
 from models.live.sources import USUAL_FRAME_RATE, Frame, Source, SourceError, fit, without_secrets
@@ -28,7 +29,7 @@ LEAP, LEAP_BACK = 10.0, 0.5
 # Containers that say in their head how long they last; others' lengths are guesses.
 SAY_THEIR_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf"}
 MAY_LEAP = {"mpegts", "mpeg"}
-EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND  # without the second, greys lose up to 4 of 255 levels
+EXACT = 2 | 1 << 18  # SWS_BILINEAR | SWS_ACCURATE_RND: without the second, greys lose up to 4 of 255 levels
 UNTAGGED = 2  # a frame's colours
 HD_HEIGHT = 720  # from which on untagged colours are BT.709, as players take them
 
@@ -134,7 +135,8 @@ class Film(Source):
             kind = self._container.format.name
             if kind == "tty" or kind.endswith("_pipe") or kind == "image2":
                 raise SourceError(f"{self.title} is {'a text' if kind == 'tty' else 'a picture'}, not a video")
-            videos = [each for each in self._container.streams.video if not each.disposition & 0x400]  # no cover
+            # An album's cover is no video.
+            videos = [each for each in self._container.streams.video if not each.disposition & Disposition.attached_pic]
             if not videos:
                 sound = "sound alone" if self._container.streams.audio else "no video"
                 raise SourceError(f"{self.title} has {sound}: --source takes a video file")

@@ -39,7 +39,8 @@ class Format:
 H264 = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
 PLAYED_IN_MP4 = frozenset(("aac", "mp3", "opus", "flac"))
 # An mp4's index is written last: until then it is kept in fragments, which play without it after a power cut.
-IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"}
+# FFmpeg 8.0, which PyAV 17 brings, ends such a file wrongly: no frame of it can be read.
+IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"} if av.library_versions["libavformat"] >= (62, 12) else {}
 FORMATS = {
     ".mp4": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
     ".m4v": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
