@@ -154,7 +154,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     output.add_argument("--emoji", action="store_true", help="draw the expression's little face beside each label")
     output.add_argument(
         "--record", type=Path, metavar="FILE.mp4",
-        help="write the annotated video, a film's with its sound: .mp4, .mov, .mkv, .webm or .avi",
+        help="write the annotated video, a film's with its sound: .mp4, .mov, .mkv or .webm",
     )  # fmt: skip
     output.add_argument(
         "--log", type=Path, metavar="FILE.csv", help="write a row a face and analysis, or one without a face"

@@ -58,7 +58,7 @@ def write_film(path: Path, seconds: float = 4, frame_rate: float = 15, size: tup
 def encode(
     path: Path, pictures: Iterable[np.ndarray], times: Sequence[float], frame_rate: float = 30, codec: str = "",
     sounds: Sequence[str] = (), aspect: Fraction | None = None, last: float | None = None, pix_fmt: str = "yuv420p",
-    tone: np.ndarray | None = None, **container: Any,
+    tone: np.ndarray | None = None, sound_rate: int = 48000, **container: Any,
 ) -> Path:  # fmt: skip
     """Writes a film of BGR pictures at these times in seconds.
 
@@ -68,6 +68,7 @@ def encode(
         aspect: Width over height of a pixel.
         last: Seconds that the last picture stands; by default what the rate says.
         tone: What all sound tracks have instead, float32 at 48 kHz.
+        sound_rate: Samples a second.
         container: What `av.open` is given.
     """
     codec = codec or {".webm": "libvpx", ".avi": "mjpeg", ".mpg": "mpeg2video"}.get(path.suffix, "libx264")
@@ -90,7 +91,7 @@ def encode(
                 if aspect:
                     picture_track.codec_context.sample_aspect_ratio = aspect
                 for sound in sounds:
-                    sound_tracks.append(output.add_stream(sound, rate=48000, layout="mono"))
+                    sound_tracks.append(output.add_stream(sound, rate=sound_rate, layout="mono"))
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             frame.pts, frame.time_base = round(Fraction(time) / base), base
             if last is not None and time == times[-1]:
@@ -99,7 +100,7 @@ def encode(
         for number, track in enumerate(sound_tracks, start=1):
             length = times[-1] + (last or 1 / frame_rate)
             sine = 0.3 * np.sin(2 * np.pi * 440 * number * np.arange(round(48000 * length)) / 48000)
-            resampler = av.AudioResampler(track.codec_context.format, "mono", 48000, 960)
+            resampler = av.AudioResampler(track.codec_context.format, "mono", sound_rate, 960)
             frame = av.AudioFrame.from_ndarray(
                 (sine if tone is None else tone)[None].astype(np.float32), format="fltp", layout="mono"
             )

@@ -70,6 +70,7 @@ def numbers_of(frames) -> list[int]:
     "name, message",
     [
         ("missing.mp4", "there is no"),
+        ("a" * 300 + ".mp4", "there is no"),
         (".", "is a folder"),
         ("empty.mp4", "cannot be read as a video"),
         ("damaged.mp4", "cannot be read as a video"),
@@ -473,6 +474,13 @@ def test_numbered_pictures_are_turned_upright_and_fitted_into_the_first(tmp_path
     assert frames[2].picture.shape == (64, 48, 3) and not frames[2].picture[:10].any()
 
 
+def test_numbers_far_apart_and_a_per_cent_sign_are_told_quickly(tmp_path):
+    for number in (1, 300_000_000):
+        cv2.imwrite(str(tmp_path / f"50%_{number:04d}.png"), grey(9))
+    with open_source(str(tmp_path / "50%_%04d.png")) as source:
+        assert "50%_0002.png, 50%_0003.png, 50%_0004.png and 299999995 more are missing" in source.problems[0]
+
+
 @pytest.mark.parametrize("name", ["%s.png", "%d-%d.png", "missing/%d.png", "%d.png"])
 def test_patterns_that_name_no_picture_are_told(name, tmp_path):
     with pytest.raises(SourceError, match="frames/%04d.jpg"):
@@ -480,7 +488,8 @@ def test_patterns_that_name_no_picture_are_told(name, tmp_path):
 
 
 @pytest.mark.parametrize("url", [
-    "rtsp://admin:se:cr@et@10.0.0.7:554/live", "http://10.0.0.7/live.mjpg?user=admin&password=secret#secret",
+    "rtsp://admin:se:cr@et@10.0.0.7:554/live", "rtsp://admin:se/cr#et?secret@10.0.0.7/live", "http://[10.0.0.7/live",
+    "http://10.0.0.7/live.mjpg?user=admin&password=secret#secret",
 ])  # fmt: skip
 def test_a_streams_password_is_not_told(url):
     shown = without_secrets(url)

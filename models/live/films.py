@@ -110,7 +110,10 @@ class Film(Source):
             if self._container.streams.audio:
                 self.remarks.append(f"of {self.title}, a stream, the recording has no sound")
             return None
-        if not self._container.streams.audio or not (self._is_url or Path(self.name).is_file()):
+        if not self._container.streams.audio:
+            return None
+        if not self._is_url and not Path(self.name).is_file():
+            self.remarks.append(f"{self.title} can be read but once: the recording has no sound")
             return None
         return Sound(self._address(), self._begins)
 

@@ -37,24 +37,23 @@ class Format:
 
 
 H264 = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
-PLAYED_IN_MP4 = frozenset(("aac", "mp3", "opus", "flac"))
+PLAYED_IN_MP4 = frozenset(("aac", "opus", "flac"))
 # An mp4's index is written last: until then it is kept in fragments, which play without it after a power cut.
 # FFmpeg 8.0, which PyAV 17 brings, ends such a file wrongly: no frame of it can be read.
 IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"} if av.library_versions["libavformat"] >= (62, 12) else {}
+# An avi is none of them: it holds times neither of its pictures nor of its sound.
 FORMATS = {
     ".mp4": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
-    ".m4v": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
-    ".mov": Format(H264, "aac", frozenset(("aac", "mp3")), IN_FRAGMENTS),
-    ".mkv": Format(H264, "libopus", PLAYED_IN_MP4 | {"vorbis", "ac3", "eac3"}),
+    ".m4v": Format(H264, "aac", frozenset(("aac",)), IN_FRAGMENTS),
+    ".mov": Format(H264, "aac", frozenset(("aac",)), IN_FRAGMENTS),
+    ".mkv": Format(H264, "libopus", PLAYED_IN_MP4 | {"vorbis", "ac3", "eac3", "mp3"}),
     ".webm": Format(("libvpx-vp9", "libvpx"), "libopus", frozenset(("opus", "vorbis"))),
-    ".avi": Format(("mjpeg",), "pcm_s16le", frozenset(("mp3", "ac3", "pcm_s16le"))),
 }
 # Fast enough to keep up with reading and drawing on two cores, and so good that no eye sees the difference.
 OPTIONS = {
     "libx264": {"preset": "superfast", "crf": "21", "bf": "0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "row-mt": "1", "crf": "20", "b": "0"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "4M"},
-    "mjpeg": {"qmin": "3", "qmax": "3"},
 }
 KEYFRAME_SECONDS = 2  # between pictures at which a player can begin, and after which a fragment is written
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION: without it the last picture would stand for a moment alone
@@ -86,9 +85,9 @@ class VideoRecorder:
         """Begins a file.
 
         Args:
-            path: Its suffix says the format: mp4, m4v, mov, mkv, webm or avi. Missing folders are made.
+            path: Its suffix says the format: mp4, m4v, mov, mkv or webm. Missing folders are made.
             size: Width and height in pixels; pictures of another size are fitted in.
-            frame_rate: Pictures a second, about; an avi has exactly so many.
+            frame_rate: Pictures a second, about.
             time_base: Seconds, of which times are multiples.
             sound: What sounds meanwhile.
             begins: Seconds of the film at which the recording begins.
@@ -109,8 +108,9 @@ class VideoRecorder:
         reserve(path)
         self.path, self.frames, self._size, self._sound = path, 0, size, sound
         self._rate = Fraction(min(max(frame_rate, 1.0), 240.0)).limit_denominator(1001)
-        self._time_base = 1 / self._rate if suffix == ".avi" else time_base
+        self._time_base = time_base
         self._waiting: tuple[av.VideoFrame, int] | None = None
+        self._has_begun = False  # something is in the file
         self._reformatter = VideoReformatter()
         try:
             self._container = av.open(f"file:{path}", "w", container_options=chosen.options)
@@ -139,7 +139,7 @@ class VideoRecorder:
         self._check_room()
         now = round(Fraction(seconds) / self._time_base)
         if self._waiting is not None:
-            if now <= self._waiting[1]:  # two in one moment of an avi
+            if now <= self._waiting[1]:  # two in one moment
                 return
             self._encode(now)
         self._waiting = self._converted(picture), now
@@ -162,8 +162,7 @@ class VideoRecorder:
                 usual = begun + round(1 / self._rate / self._time_base)
                 until = usual if seconds is None else round(Fraction(seconds) / self._time_base)
                 self._encode(max(until, begun + 1), with_rest_of_sound)
-                for packet in self._stream.encode():
-                    self._container.mux(packet)
+                self._mux(self._stream.encode())
             if self._sound is not None:
                 self._sound.close()
         except (av.error.FFmpegError, OSError) as error:
@@ -172,25 +171,25 @@ class VideoRecorder:
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             failure = failure or error
-        if not self.frames:
+        if not self._has_begun:
+            self.frames = 0
             self.path.unlink(missing_ok=True)
-        elif failure is not None:
-            raise RecordingError(f"{self.path} could not be ended ({failure}): what was written before can be played")
+        if failure is not None:
+            rest = "what was written before can be played" if self.frames else "it was not begun"
+            raise RecordingError(f"{self.path} could not be ended ({failure}): {rest}")
 
     def _add_pictures(self, codec: str) -> Any:
         stream: Any = self._container.add_stream(codec, rate=self._rate, options=OPTIONS.get(codec, {}))
         width, height = self._size
-        is_jpeg = codec == "mjpeg"
         # H.264 with colours at half the size, as all players take it, has even sides.
-        even = 1 if codec.startswith("libvpx") or is_jpeg else 2
+        even = 1 if codec.startswith("libvpx") else 2
         stream.width, stream.height = width + width % even, height + height % even
-        stream.pix_fmt = "yuvj420p" if is_jpeg else "yuv420p"
+        stream.pix_fmt = "yuv420p"
         stream.gop_size = max(1, round(KEYFRAME_SECONDS * self._rate))
         context = stream.codec_context
         context.time_base = self._time_base
         context.flags |= FRAME_DURATION
-        if not is_jpeg:
-            context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1  # BT.709
+        context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1  # BT.709
         return stream
 
     def _converted(self, picture: np.ndarray) -> av.VideoFrame:
@@ -200,9 +199,9 @@ class VideoRecorder:
         if beside or below:
             picture = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8)
         frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-        pix_fmt = self._stream.pix_fmt
-        colours = Colorspace.ITU601 if pix_fmt == "yuvj420p" else Colorspace.ITU709
-        return self._reformatter.reformat(frame, format=pix_fmt, dst_colorspace=colours, interpolation=EXACT)
+        return self._reformatter.reformat(
+            frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation=EXACT
+        )
 
     def _encode(self, until: int, with_rest_of_sound: bool = False) -> None:
         """Writes the picture that waits, which stands until then, and what sounds before."""
@@ -212,10 +211,14 @@ class VideoRecorder:
         try:
             if self._sound is not None:
                 self._sound.copy_until(float("inf") if with_rest_of_sound else float(until * self._time_base))
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
+            self._mux(self._stream.encode(frame))
         except (av.error.FFmpegError, OSError) as error:
             raise self._ended_by(error) from error
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            self._container.mux(packet)
+            self._has_begun = True
 
     def _check_room(self) -> None:
         if shutil.disk_usage(self.path.parent).free < RESERVE:

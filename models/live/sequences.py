@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import cv2
@@ -70,12 +70,16 @@ class NumberedPictures(_Pictures):
         self._paths = _find(Path(pattern))
         self.duration = (max(self._paths) - min(self._paths) + 1) / frame_rate
         super().__init__(pattern, mirror)
-        missing = [number for number in range(min(self._paths), max(self._paths)) if number not in self._paths]
+        numbers = range(min(self._paths), max(self._paths) + 1)
+        missing = len(numbers) - len(self._paths)
         if missing:
-            names = ", ".join(Path(pattern).name % each for each in missing[:3])
-            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            name = Path(pattern).name
+            first = islice((number for number in numbers if number not in self._paths), 3)
+            width = int(next(iter(NUMBER.findall(name))) or 1)
+            names = ", ".join(NUMBER.sub(f"{number:0{width}d}", name) for number in first)
+            more = f" and {missing - 3} more" if missing > 3 else ""
             self.problems.append(
-                f"of {pattern}, {names}{more} {'is' if len(missing) == 1 else 'are'} missing: the picture before "
+                f"of {pattern}, {names}{more} {'is' if missing == 1 else 'are'} missing: the picture before "
                 "stands in the place"
             )
 

@@ -13,8 +13,8 @@ from fractions import Fraction
 
 import av
 
-RATES = {"libopus": 48000}  # the one rate of most players; others take what the film has
 NEW_BIT_RATE = 128_000
+TIMEOUT = 5.0  # seconds, of a film at a URL
 
 
 class _Copied:
@@ -37,7 +37,8 @@ class _MadeAnew:
 
     def __init__(self, stream: av.AudioStream, output: av.container.OutputContainer, codec: str):
         self._output, self._decoder = output, stream.codec_context
-        rate = RATES.get(codec, stream.codec_context.sample_rate)
+        rates = av.codec.Codec(codec, "w").audio_rates or [stream.codec_context.sample_rate]
+        rate = min(rates, key=lambda each: abs(each - stream.codec_context.sample_rate))
         layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
         self._stream = output.add_stream(codec, rate=rate, layout=layout)
         self._stream.bit_rate = NEW_BIT_RATE
@@ -65,6 +66,11 @@ class _MadeAnew:
                 self._output.mux(packet)
 
 
+def _codec(stream: av.AudioStream) -> str:
+    """The codec of a track, where FFmpeg names its decoder."""
+    return stream.codec_context.name.removesuffix("float")
+
+
 def _take_over(stream: av.AudioStream, into: av.AudioStream) -> None:
     """What a player tells tracks apart by."""
     for key in ("language", "title"):
@@ -88,6 +94,9 @@ class Sound:
         """
         self._address, self._start = address, start
         self.problem: str | None = None
+        self._input: av.container.InputContainer | None = None
+        self._tracks: dict[int, _Copied | _MadeAnew] = {}
+        self._waiting: tuple[_Copied | _MadeAnew, av.Packet] | None = None
 
     def begin(self, output: av.container.OutputContainer, copied: Set[str], codec: str, seconds: float = 0.0) -> None:
         """Adds a track to a recording for each of the film's.
@@ -98,16 +107,23 @@ class Sound:
             codec: In which all others are made anew.
             seconds: Of the film, where the recording begins.
         """
-        self._input = av.open(self._address, metadata_errors="replace")
+        try:
+            self._input = av.open(self._address, timeout=TIMEOUT, metadata_errors="replace")
+        except (av.error.FFmpegError, OSError):
+            self.problem = "the film's sound cannot be read: the recording is without it"
+            return
         self._shift = self._start + Fraction(seconds).limit_denominator(90000)
-        self._tracks: dict[int, _Copied | _MadeAnew] = {}
         for stream in self._input.streams.audio:
-            try:
-                kind = _Copied if stream.codec_context.name in copied else _MadeAnew
-                self._tracks[stream.index] = kind(stream, output, codec)
-            except (av.error.FFmpegError, ValueError, AttributeError):
+            kinds = (_Copied, _MadeAnew) if _codec(stream) in copied else (_MadeAnew,)
+            for kind in kinds:
+                try:
+                    self._tracks[stream.index] = kind(stream, output, codec)
+                    break
+                except (av.error.FFmpegError, ValueError, AttributeError):
+                    continue
+            else:
                 self.problem = "a sound track is of a kind that is not known here: the recording is without it"
-        self._packets = self._read()
+        self._packets = self._read(self._input)
         self._waiting = next(self._packets, None)
 
     def copy_until(self, seconds: float) -> None:
@@ -129,13 +145,14 @@ class Sound:
             for track in self._tracks.values():
                 track.end()
         finally:
-            self._input.close()
+            if self._input is not None:
+                self._input.close()
 
-    def _read(self) -> Iterator[tuple["_Copied | _MadeAnew", av.Packet]]:
+    def _read(self, film: av.container.InputContainer) -> Iterator[tuple["_Copied | _MadeAnew", av.Packet]]:
         """Packets in the recording's time, from its beginning on."""
         last: dict[int, int] = {}
         try:
-            for packet in self._input.demux(audio=tuple(range(len(self._input.streams.audio)))):
+            for packet in film.demux(audio=tuple(range(len(film.streams.audio)))):
                 if packet.dts is None or packet.pts is None or packet.stream.index not in self._tracks:
                     continue
                 shift = round(self._shift / packet.time_base)

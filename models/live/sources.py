@@ -18,7 +18,6 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -137,7 +136,7 @@ def open_source(
 
         return Camera(int(camera[1]), width, height, fps, mirror is not False)
     is_url, mirror = "://" in name, bool(mirror)
-    if not is_url and "%" in name and not Path(name).exists():
+    if not is_url and "%" in name and not _exists(Path(name)):
         from models.live.sequences import NumberedPictures
 
         return NumberedPictures(name, fps or USUAL_FRAME_RATE, mirror)
@@ -153,9 +152,12 @@ def open_source(
 
 
 def without_secrets(url: str) -> str:
-    """A URL without what may be a password: neither the user's name and password nor what follows the path."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    """A URL without what may be a password: neither the user's name and password nor what follows the path.
+
+    A password may have any sign in it: all that stands before the last @ is left out.
+    """
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{re.split('[?#]', rest.rpartition('@')[2])[0]}"
 
 
 def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -172,10 +174,17 @@ def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return fitted
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no file can have such a name
+        return False
+
+
 def _check_path(path: Path) -> None:
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         raise SourceError(f"{path} is a folder: --source takes a video file, or a pattern such as {path / '%04d.jpg'}")
-    if not path.exists():
+    if not _exists(path):
         raise SourceError(f"there is no {path}: --source takes a camera's number, a video file or a stream's URL")
     if not os.access(path, os.R_OK):
         raise SourceError(f"{path} may not be read: you have no permission")
