@@ -16,7 +16,7 @@ from PIL import Image
 
 from models.live import cameras, sources
 from models.live.cameras import Camera
-from models.live.films import Clock
+from models.live.clock import Clock
 from models.live.sources import Feed, SourceError, fit, open_source, without_secrets
 from tests.browser import CHROMIUM, Page
 from tests.films import (

@@ -3,6 +3,7 @@
     sources.py    what a source of frames is, and which is opened for a name; a thread that keeps the newest frame
     cameras.py    cameras, through OpenCV
     films.py      video files and streams, through PyAV: pictures as a player shows them, at their own times
+    clock.py      a film's time, where its own is missing or leaps
     sequences.py  numbered pictures, animated GIF and WebP
     analysis.py   a frame → faces and probabilities; a thread that works on the newest frame
     tracking.py   faces from analysis to analysis: which is which, where it moves, what it expresses over time

@@ -18,14 +18,13 @@ import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import Colorspace, VideoReformatter
 
+from models.live.clock import Clock
 from models.live.sound import Sound
 from models.live.sources import USUAL_FRAME_RATE, Frame, Source, SourceError, fit, without_secrets
 
 STREAM_TIMEOUT = 5.0  # seconds
 STREAM_OPTIONS = {"rtsp_transport": "tcp"}  # over UDP, a lost packet spoils the picture
 LATE_START = 0.1  # seconds, from which on a film's first time is worth a word
-# Seconds by which the times of a broadcast go on or back where recordings were joined; smaller faults are evened out.
-LEAP, LEAP_BACK = 10.0, 0.5
 # Containers that say in their head how long they last; others' lengths are guesses.
 SAY_THEIR_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf"}
 MAY_LEAP = {"mpegts", "mpeg"}
@@ -250,45 +249,6 @@ class Film(Source):
         if self._is_url:
             return f"no picture comes from {self.title}: is the address right and the stream running?"
         return f"{self.name} cannot be read as a video: it is damaged, or of a kind that is not known here"
-
-
-class Clock:
-    """Makes times that only rise of what a film says: a missing one is guessed, and a leap is taken out.
-
-    Attributes:
-        last: Seconds, of the last frame; None before the first.
-        jumps, first_jump: How many times it leapt, and when first.
-    """
-
-    def __init__(self, step: float, may_leap: bool):
-        """Begins.
-
-        Args:
-            step: The usual time from frame to frame, in seconds.
-            may_leap: A long pause is a leap: broadcasts, joined from several, have some.
-        """
-        self._step, self._may_leap = Fraction(step).limit_denominator(90000), may_leap
-        self._shift = Fraction(0)
-        self.last: Fraction | None = None
-        self.jumps, self.first_jump = 0, 0.0
-
-    def read(self, said: Fraction | None) -> Fraction:
-        """The time of the next frame, of which a film says this."""
-        if self.last is None:
-            self.last = said or Fraction(0)
-            return self.last
-        expected = self.last + self._step
-        seconds = expected if said is None else said + self._shift
-        if seconds < self.last - LEAP_BACK or (self._may_leap and seconds > self.last + LEAP):
-            if not self.jumps:
-                self.first_jump = float(self.last)
-            self.jumps += 1
-            self._shift += expected - seconds
-            seconds = expected
-        elif seconds <= self.last:
-            seconds = self.last + self._step / 100
-        self.last = seconds
-        return seconds
 
 
 def _upright(picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
