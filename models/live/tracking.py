@@ -33,7 +33,7 @@ STEPS = np.linspace(0.2, 0.8, 7, dtype=np.float32)
 GRID = np.stack(np.meshgrid(STEPS, STEPS), axis=-1).reshape(-1, 2)
 WINDOW, LEVELS = (13, 13), 3  # optical flow finds shifts of up to about 50 pixels of the small frame
 # A cut: of two hundred of one film's faces laid where another's was, at most 14 % of the points came back and patches
-# correlated at most by 0.44; of 2,600 pairs of frames that followed one another at four a second or more, in films of
+# correlated at most by 0.44; of 3,600 pairs of frames that followed one another at four a second or more, in films of
 # people who talk, turn and cover their faces, at least 65 % came back.
 FOLLOWED, SAME_PLACE = 0.25, 0.5
 PATCH = 24  # pixels of a side in which two places are compared
