@@ -337,8 +337,6 @@ MATRICES = {
 @pytest.mark.parametrize("how", MATRICES)
 def test_a_film_is_turned_and_mirrored_as_its_display_matrix_says(how, tmp_path):
     matrix, where, size = MATRICES[how]
-    picture = MARKED.copy()
-    picture[24:, 60:] = 255  # a narrow bar at the lower right tells width from height
     frames, source = read_all(lay(encode(tmp_path / "film.mp4", [MARKED] * 3, [0, 0.1, 0.2], 10), matrix))
     assert corner(frames[0].picture) == where and source.size == size == frames[0].picture.shape[1::-1]
 
@@ -400,6 +398,16 @@ def test_a_film_that_breaks_off_is_told(name, share, tmp_path):
     frames, source = read_all(broken(tmp_path / name, share, **options))
     assert 5 < len(frames) < 39 and "breaks off" in source.problems[0], source.problems
     assert f"{source.end:.1f} of 4.0 s" in source.problems[0]
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_a_film_of_which_no_picture_can_be_read_is_told(name, tmp_path):
+    times = [number / 10 for number in range(20)]
+    path = encode(tmp_path / name, levels(20), times, 10, container_options={"movflags": "faststart"})
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat" if name == "film.mp4" else b"\x1f\x43\xb6\x75") + 12])
+    with pytest.raises(SourceError, match="cannot be read as a video"):
+        open_source(str(path))
 
 
 def test_a_spoiled_stretch_is_told_and_the_rest_is_read(tmp_path):

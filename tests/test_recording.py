@@ -172,7 +172,7 @@ def test_sound_at_a_rate_that_the_codec_has_not_is_made_anew_at_the_nearest(rate
 
 
 def test_sound_that_cannot_be_read_a_second_time_is_told_without_the_address(tmp_path):
-    sound = Sound("http://me:hush@127.0.0.1:9/film.mp4", Fraction(0))
+    sound = Sound(lambda: av.open("http://me:hush@127.0.0.1:9/film.mp4", timeout=1), Fraction(0))
     recorder = VideoRecorder(tmp_path / "film.mp4", (64, 48), sound=sound)
     recorder.write(grey(), 0.0)
     recorder.close(0.1)

@@ -49,7 +49,7 @@ class Film(Source):
         """
         self._is_url = "://" in name
         super().__init__(name, without_secrets(name) if self._is_url else name)
-        self._mirror = mirror
+        self._mirror, self._number = mirror, 0
         self._next: av.VideoFrame | None = self._open()
         said = self._container.duration
         self.is_film = not self._is_url or bool(said)
@@ -63,15 +63,12 @@ class Film(Source):
         elif fps:
             self.remarks.append(f"{self.title} has times of its own: --fps is left aside")
         self.frame_rate = float(rate)
-        if self.is_film:
-            self.time_base = (
-                self._next.time_base or self.time_base
-                if self._has_times
-                else 1 / Fraction(rate).limit_denominator(1001)
-            )
+        if not self._has_times:
+            self.time_base = 1 / Fraction(rate).limit_denominator(1001)
+        elif self.is_film:
+            self.time_base = self._next.time_base
         self._begins = self._begin()
         self._clock = Clock(1 / self.frame_rate, may_leap=self._container.format.name in MAY_LEAP)
-        self._number = 0
         self._started: float | None = None  # a stream's time begins with the first frame that is asked for
         self.size = self._picture(self._next).shape[1::-1]
 
@@ -114,23 +111,21 @@ class Film(Source):
         if not self._is_url and not Path(self.name).is_file():
             self.remarks.append(f"{self.title} can be read but once: the recording has no sound")
             return None
-        return Sound(self._address(), self._begins)
+        return Sound(self._connect, self._begins)
 
     def close(self) -> None:
         self._container.close()
 
-    def _address(self) -> str:
-        # Without it, FFmpeg takes what stands before a colon for a protocol.
-        return self.name if self._is_url else f"file:{self.name}"
+    def _connect(self) -> av.container.InputContainer:
+        if self._is_url:
+            return av.open(self.name, timeout=STREAM_TIMEOUT, options=STREAM_OPTIONS, metadata_errors="replace")
+        # Without a protocol of its own, FFmpeg takes what stands before a colon for one.
+        return av.open(f"file:{self.name}", metadata_errors="replace")
 
     def _open(self) -> av.VideoFrame:
         """Opens the container; its first picture."""
         try:
-            self._container = (
-                av.open(self._address(), timeout=STREAM_TIMEOUT, options=STREAM_OPTIONS)
-                if self._is_url
-                else av.open(self._address(), metadata_errors="replace")
-            )
+            self._container = self._connect()
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise SourceError(self._why_nothing_came()) from error
         try:
@@ -189,7 +184,7 @@ class Film(Source):
                     self._note_spoiled()
             if broke:  # the decoder has just been asked for what it still had
                 break
-        if self.is_film:
+        if self.is_film and self._number:  # of a film without a picture, more is said than that
             self._tell_what_is_missing(broke)
 
     def _note_spoiled(self) -> None:

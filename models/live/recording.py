@@ -17,6 +17,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av import library_versions as FFMPEG
 from av.video.reformatter import Colorspace, VideoReformatter
 
 from models.errors import UserError
@@ -41,7 +42,7 @@ PLAYED_IN_MP4 = frozenset(("aac", "opus", "flac"))
 # An mp4's index is written last: until then it is kept in fragments, which play without it after a power cut. Without
 # delay_moov FFmpeg 8.1 moves pictures that are stored out of order (findings/ffmpeg8_hybrid_fragmented_mp4.sh).
 # FFmpeg 8.0, which PyAV 17 brings, ends such a file wrongly: no frame of it can be read.
-IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"} if av.library_versions["libavformat"] >= (62, 12) else {}
+IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"} if FFMPEG["libavformat"] >= (62, 12) else {}
 # An avi is none of them: it holds times neither of its pictures nor of its sound.
 FORMATS = {
     ".mp4": Format(H264, "aac", PLAYED_IN_MP4, IN_FRAGMENTS),
@@ -94,7 +95,7 @@ class VideoRecorder:
             begins: Seconds of the film at which the recording begins.
 
         Raises:
-            RecordingError: The file is there already, cannot be made, or its format cannot be written here.
+            UserError: The file is there already, cannot be made, or its format cannot be written here.
         """
         suffix = path.suffix.lower()
         chosen = FORMATS.get(suffix)

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 import cv2
@@ -50,7 +50,7 @@ class _Pictures(Source):
         return Frame(next(self._read), float(seconds), picture, time.perf_counter())
 
     def close(self) -> None:
-        self._pictures.close()  # type: ignore[attr-defined]
+        self._pictures = iter(())  # and with what read them, its file is closed
 
 
 class NumberedPictures(_Pictures):
@@ -100,7 +100,7 @@ class AnimatedPicture(_Pictures):
     time_base = Fraction(1, 1000)
 
     def __init__(self, name: str, mirror: bool = False):
-        """Reads the first picture.
+        """Reads the first two pictures.
 
         Raises:
             SourceError: It is no picture, is damaged, or does not move.
@@ -109,8 +109,7 @@ class AnimatedPicture(_Pictures):
         following = next(self._pictures, None)
         if following is None:
             raise SourceError(f"{name} is a picture that does not move: demo_image.py reads pictures")
-        self._pictures.close()  # type: ignore[attr-defined]
-        self._pictures, self._next = self._timed(), None
+        self._pictures = chain((following,), self._pictures)
         self.frame_rate = float(1 / max(following[0], self.time_base))
 
     def _timed(self) -> Iterator[tuple[Fraction, np.ndarray, float]]:

@@ -108,7 +108,7 @@ class Session:
                 self._end_log()
 
     def begin_log(self, path: Path) -> None:
-        """Begins a log; raises `RecordingError` where it cannot."""
+        """Begins a log; raises `UserError` where it cannot."""
         self._log = ExpressionLog(path, self.analyzer.class_names)
 
     def begin_recording(self, path: Path, since: float = 0.0) -> None:

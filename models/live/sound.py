@@ -8,13 +8,12 @@
 It is read apart from the pictures, which may be shown, left out or slow.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from fractions import Fraction
 
 import av
 
 NEW_BIT_RATE = 128_000
-TIMEOUT = 5.0  # seconds, of a film at a URL
 
 
 class _Copied:
@@ -85,14 +84,14 @@ class Sound:
         problem: A sentence, where some of it is missing from the recording.
     """
 
-    def __init__(self, address: str, start: Fraction):
-        """Opens the film a second time.
+    def __init__(self, connect: Callable[[], av.container.InputContainer], start: Fraction):
+        """Prepares.
 
         Args:
-            address: A URL.
+            connect: Opens the film a second time.
             start: The film's first time in seconds, as its container counts.
         """
-        self._address, self._start = address, start
+        self._connect, self._start = connect, start
         self.problem: str | None = None
         self._input: av.container.InputContainer | None = None
         self._tracks: dict[int, _Copied | _MadeAnew] = {}
@@ -108,8 +107,8 @@ class Sound:
             seconds: Of the film, where the recording begins.
         """
         try:
-            self._input = av.open(self._address, timeout=TIMEOUT, metadata_errors="replace")
-        except (av.error.FFmpegError, OSError):
+            self._input = self._connect()
+        except (av.error.FFmpegError, OSError, ValueError):
             self.problem = "the film's sound cannot be read: the recording is without it"
             return
         self._shift = self._start + Fraction(seconds).limit_denominator(90000)

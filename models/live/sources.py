@@ -182,10 +182,10 @@ def _exists(path: Path) -> bool:
 
 
 def _check_path(path: Path) -> None:
-    if _exists(path) and path.is_dir():
-        raise SourceError(f"{path} is a folder: --source takes a video file, or a pattern such as {path / '%04d.jpg'}")
     if not _exists(path):
         raise SourceError(f"there is no {path}: --source takes a camera's number, a video file or a stream's URL")
+    if path.is_dir():
+        raise SourceError(f"{path} is a folder: --source takes a video file, or a pattern such as {path / '%04d.jpg'}")
     if not os.access(path, os.R_OK):
         raise SourceError(f"{path} may not be read: you have no permission")
     if path.suffix.lower() in PICTURE_SUFFIXES - ANIMATED_SUFFIXES:

@@ -94,9 +94,7 @@ class Track:
         leader = int(self.probabilities.argmax())
         if leader != self._leader:
             self._leader, self._leads_since = leader, frame.seconds
-        has_led = max(
-            frame.seconds - self._leads_since, pause
-        )  # looked at less often, it cannot be seen to lead longer
+        has_led = max(frame.seconds - self._leads_since, pause)  # seldom looked at, it is not seen to lead for longer
         self.label_is_new = self._class_names[leader] != self.label and has_led >= HOLD
         if self.label_is_new:
             self.label = self._class_names[leader]
