@@ -8,6 +8,22 @@
 Colour = tuple[int, int, int]  # RGB
 
 CLASS_NAMES = ("Angry", "Disgusted", "Fearful", "Happy", "Sad", "Surprised", "Neutral")
+# What other sets call them, in lower case.
+SYNONYMS = {
+    "Angry": ("anger",),
+    "Disgusted": ("disgust",),
+    "Fearful": ("fear", "afraid"),
+    "Happy": ("happiness", "joy"),
+    "Sad": ("sadness",),
+    "Surprised": ("surprise",),
+    "Neutral": (),
+}
+# Labels that some sets have besides, and what pictures are left out as.
+OTHER_LABELS = {
+    "contempt": "contempt", "contemptuous": "contempt", "unknown": "unknown", "uncertain": "uncertain",
+    "none": "none of the expressions", "non-face": "not a face", "noface": "not a face", "nf": "not a face",
+}  # fmt: skip
+EXPRESSIONS = {word: name for name, words in SYNONYMS.items() for word in (name.lower(), *words)}
 UNCERTAIN = "uncertain"  # stands for an expression that is less probable than was asked for
 
 # The hues are those of Okabe and Ito (2008), told apart by colour-blind people as well.
@@ -34,6 +50,12 @@ OWN_COLOURS: tuple[Colour, ...] = (
     (170, 68, 153),
 )
 DARKER = 0.6  # each further round through OWN_COLOURS, as a share of the last one's brightness
+
+
+def expression_of(word: str) -> str | None:
+    """The one of `CLASS_NAMES` that a word of another set means, else what of `OTHER_LABELS` it is, else None."""
+    word = word.strip().lower()
+    return EXPRESSIONS.get(word) or OTHER_LABELS.get(word)
 
 
 def class_colour(name: str, index: int = 0) -> Colour:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from preprocess import Sample, write_sample
+from models.datasets.writing import Sample, write_sample
 
 SIDE = 48
 PER_CLASS = {"train": 8, "val": 4, "test": 4}

@@ -14,8 +14,8 @@ import torch
 
 import train
 from models.checkpoint import load_checkpoint
-from models.training.dataset import DatasetError
-from models.training.folds import MEASURES, PERSON_PATTERN, assign_folds, find_groups, plan_folds
+from models.errors import DatasetError
+from models.training.folds import MEASURES, assign_folds, find_groups, plan_folds
 from models.training.loop import Trainer
 from tests.conftest import narrow_network
 from tests.fer2013_samples import make_samples
@@ -71,8 +71,8 @@ def weights_of(run: Path, fold: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("count", [2, 3, 5, 6])
 def test_each_picture_is_tested_once_and_nobody_is_trained_on_and_tested(people_folder, count):
-    plan = plan_folds(people_folder, count, PERSON_PATTERN, seed=0)
-    assert len(plan.files) == PICTURES and set(plan.folds) == set(range(1, count + 1))
+    plan = plan_folds(people_folder, count, None, seed=0)
+    assert len(plan.listing.files) == PICTURES and set(plan.folds) == set(range(1, count + 1))
     tested: list[str] = []
     for number in range(1, count + 1):
         trained_on, tests = plan.load(number, test_side=34)
@@ -82,7 +82,7 @@ def test_each_picture_is_tested_once_and_nobody_is_trained_on_and_tested(people_
         assert set(trained_on.targets.tolist()) == {0, 1, 2}
         assert len(trained_on) + len(tests) == PICTURES
         tested += tests.names
-    assert sorted(tested) == sorted(f"{file.parent.name}/{file.name}" for file in plan.files)
+    assert sorted(tested) == sorted(f"{file.parent.name}/{file.name}" for file in plan.listing.files)
     assert len(set(tested)) == PICTURES
 
 
@@ -116,7 +116,7 @@ def test_a_seed_repeats_the_folds_and_another_divides_otherwise():
 
 
 def test_who_is_in_a_picture_is_told_by_the_pattern():
-    assert find_groups(["S005_001_00000011.png", "S130_2.jpg"], PERSON_PATTERN) == ["S005", "S130"]
+    assert find_groups(["S005_001_00000011.png", "S130_2.jpg"]) == ["S005", "S130"]
     assert find_groups(["a-17.x.png", "b-17.png"], r"\w-(\d+)") == ["17", "17"]
     with pytest.raises(DatasetError, match="_S1.png does not say who"):
         find_groups(["_S1.png"], "(.*?)_")  # matched, but nobody

@@ -13,18 +13,11 @@ import torchvision
 from torch import nn
 
 from models.checkpoint import make_checkpoint, save_atomically
-from models.errors import UserError
+from models.errors import DatasetError, UserError
 from models.expressions import CLASS_NAMES
 from models.training.augmentation import Augmentation, mixup
-from models.training.dataset import (
-    DatasetError,
-    Split,
-    count_batches,
-    epoch_batches,
-    find_classes,
-    find_copies,
-    load_split,
-)
+from models.training.dataset import Split, count_batches, epoch_batches, find_copies, load_split
+from models.training.folder import find_classes
 from models.training.loop import Recipe, Trainer, TrainingDiverged
 from models.training.metrics import (
     classification_report,
@@ -102,7 +95,7 @@ def test_an_unreadable_picture_is_named(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "train" / name).mkdir(parents=True)
         (tmp_path / "train" / name / "1.jpg").write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match="1.jpg cannot be read"):
+    with pytest.raises(DatasetError, match="1.jpg is not a picture"):
         load_split(tmp_path, "train", 48, None, find_classes(tmp_path))
 
 

@@ -1,4 +1,4 @@
-"""The data folder in memory: each split decoded once and kept as uint8, on the device that trains.
+"""A split in memory: decoded once and kept as uint8, on the device that trains.
 
     >>> train = load_split(Path("data"), "train", PICTURE_SIDE, limit=None, class_names=find_classes(Path("data")))
     >>> train.pictures.shape, train.pictures.dtype, train.targets.shape
@@ -11,7 +11,7 @@ as much as small crops cost the network. Kept at 240×240 they take 1.65 GB.
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -19,16 +19,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from models.errors import UserError
-from models.expressions import CLASS_NAMES
+from models.errors import DatasetError
+from models.pictures import PictureError, read_picture
+from models.training.folder import Listing, ValShare, find_split, list_split
 
 PICTURE_SIDE = 240  # what preprocess.py writes
-SPLITS = ("train", "val", "test")
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".webp"}
-
-
-class DatasetError(UserError):
-    """The data folder is missing, empty or holds something unreadable; the message names the remedy."""
+MOST_NAMED = 20
 
 
 @dataclass
@@ -41,6 +37,7 @@ class Split:
         names: File names within the split, `3/00042.jpg`, in the same order.
         votes: float32 `[N, 10]`, a second target for training, see `votes.load_votes`; None without.
         answers: float32 `[N, C]`, what teachers answer, see `teachers.ask_teachers`; None without.
+        unreadable: What was left out, a text a file with its path and what is wrong with it.
     """
 
     pictures: torch.Tensor
@@ -48,125 +45,108 @@ class Split:
     names: list[str]
     votes: torch.Tensor | None = None
     answers: torch.Tensor | None = None
+    unreadable: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def to(self, device: torch.device) -> "Split":
         votes, answers = (None if each is None else each.to(device) for each in (self.votes, self.answers))
-        return Split(self.pictures.to(device), self.targets.to(device), self.names, votes, answers)
+        return replace(
+            self, pictures=self.pictures.to(device), targets=self.targets.to(device), votes=votes, answers=answers
+        )
 
 
-def load_split(data: Path, split: str, side: int, limit: int | None, class_names: list[str]) -> Split:
-    """Decodes the pictures of `data/<split>`, a folder a class, into memory.
+def load_split(
+    data: Path,
+    split: str,
+    side: int,
+    limit: int | None,
+    class_names: Sequence[str],
+    val_share: ValShare | None = None,
+    skip_unreadable: bool = False,
+) -> Split:
+    """Decodes the pictures of a split into memory, see `folder.list_split` and `read_pictures`.
 
     Args:
-        side: Pictures of another size are resized to side×side.
         limit: Take this many pictures, spread evenly over the split, instead of all.
-        class_names: From `find_classes`, or of the checkpoint that is evaluated.
-
-    Raises:
-        DatasetError: With one sentence that says what is missing or unreadable.
     """
-    if not (data / split).is_dir():
-        raise DatasetError(f"there is no folder {data / split}: see `python preprocess.py --help` for how to make it")
-    files, targets = list_pictures(data / split, class_names, limit)
-    return read_pictures(files, targets, side, split)
+    return read_pictures(list_split(data, split, class_names, val_share).limited(limit), side, split, skip_unreadable)
 
 
-def read_pictures(files: Sequence[Path], targets: Sequence[int], side: int, title: str) -> Split:
-    """Decodes files into memory, as grey squares.
+def read_pictures(listing: Listing, side: int, title: str, skip_unreadable: bool = False) -> Split:
+    """Decodes pictures into memory, as grey squares.
 
     Args:
-        targets: The files' class numbers.
         side: Pictures of another size are resized to side×side.
         title: What the pictures are, for the progress bar.
+        skip_unreadable: Leave out what cannot be read as a picture, and tell it in `Split.unreadable`.
 
     Raises:
-        DatasetError: A file cannot be read as a picture.
+        DatasetError: With a sentence that names all that cannot be read.
     """
-    pictures = torch.empty(len(files), side, side, dtype=torch.uint8)
+    pictures = torch.empty(len(listing.files), side, side, dtype=torch.uint8)
     squares = pictures.numpy()
 
-    def decode(index: int) -> None:
-        squares[index] = _decode_grey(files[index], side)
+    def decode(index: int) -> str | None:
+        try:
+            squares[index] = read_grey(listing.files[index], side)
+        except PictureError as error:
+            return f"{listing.files[index]} {error}"
+        return None
 
     with ThreadPoolExecutor() as pool:  # OpenCV decodes outside Python's lock
-        steps = pool.map(decode, range(len(files)))
-        for _ in tqdm(steps, total=len(files), desc=f"reading {title}", unit="pictures", leave=False, disable=None):
-            pass
-    names = [f"{file.parent.name}/{file.name}" for file in files]
-    return Split(pictures, torch.tensor(targets, dtype=torch.int64), names)
-
-
-def find_classes(data: Path) -> list[str]:
-    """The names of a data folder's classes.
-
-    Folders named 0 to 6 are FER2013's. For classes of one's own, the folders in `data/train` bear the names; or
-    they are numbered and `data/classes.txt` holds the names, one a line.
-
-    Raises:
-        DatasetError: There is no `data/train`, or too few classes are in it.
-    """
-    train = data / "train"
-    if not train.is_dir():
-        output = "" if data == Path("data") else f" --output {data}"
-        raise DatasetError(
-            f"there is no folder {train}: make it from FER2013 with `python preprocess.py fer2013.csv{output}`"
+        steps = pool.map(decode, range(len(listing.files)))
+        shown = tqdm(
+            steps, total=len(listing.files), desc=f"reading {title}", unit="pictures", leave=False, disable=None
         )
-    return name_classes(train, data / "classes.txt")
-
-
-def name_classes(folder: Path, listed: Path) -> list[str]:
-    """The names of the classes whose folders lie in `folder`; where those are numbered, the file `listed` names them.
-
-    Raises:
-        DatasetError: There are fewer than two class folders, or their numbers are not those of the names.
-    """
-    folders = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if len(folders) < 2:
-        raise DatasetError(f"{folder} holds {len(folders)} class folders: at least two are needed, one a class")
-    if not all(name.isdecimal() for name in folders):
-        return folders
-    names = listed.read_text(encoding="utf-8-sig").split("\n") if listed.is_file() else list(CLASS_NAMES)
-    names = [name.strip() for name in names if name.strip()]
-    if sorted(folders, key=int) != [str(number) for number in range(len(names))]:
+        faults = list(shown)
+    whole = [number for number, fault in enumerate(faults) if fault is None]
+    unreadable = list(filter(None, faults))
+    if unreadable and (not skip_unreadable or not whole):
+        named = "\n  ".join(unreadable[:MOST_NAMED])
+        more = f"\n  and {len(unreadable) - MOST_NAMED} more" if len(unreadable) > MOST_NAMED else ""
         raise DatasetError(
-            f"{folder} should hold the folders 0 to {len(names) - 1}, one for each of {', '.join(names)}; "
-            f"for other classes write their names into {listed}, one a line, or name the folders by them"
+            f"{len(unreadable)} of {len(faults)} pictures of {title} cannot be read:\n  {named}{more}\n"
+            "Mend or delete them, or add --skip-unreadable to leave them out"
         )
-    return names
+    names = [f"{file.parent.name}/{file.name}" for file in listing.files]
+    targets = torch.tensor(listing.targets, dtype=torch.int64)
+    if not unreadable:
+        return Split(pictures, targets, names)
+    return Split(pictures[whole], targets[whole], [names[number] for number in whole], unreadable=unreadable)
 
 
-def list_pictures(folder: Path, class_names: list[str], limit: int | None) -> tuple[list[Path], list[int]]:
-    """The pictures of a folder of class folders and their class numbers, class by class, in the order of their names.
-
-    Args:
-        limit: Take this many pictures, spread evenly over the list, instead of all.
+def read_grey(file: Path, side: int) -> np.ndarray:
+    """Reads a picture as a grey square, uint8 `[side, side]`.
 
     Raises:
-        DatasetError: A class folder is missing, or holds no picture.
+        PictureError: It cannot be read; the text says why.
     """
-    files: list[Path] = []
-    targets: list[int] = []
-    for number, name in enumerate(class_names):
-        of_class = folder / name
-        if not of_class.is_dir():
-            of_class = folder / str(number)
-        found = sorted(
-            file for file in of_class.glob("*")
-            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")  # macOS puts ._1.jpg by 1.jpg
-        )  # fmt: skip
-        if not found:
-            raise DatasetError(
-                f"there is no picture of {name} in {of_class}: each of the {len(class_names)} classes needs some"
-            )
-        files += found
-        targets += [number] * len(found)
-    if limit and limit < len(files):
-        taken = np.linspace(0, len(files) - 1, limit).round().astype(int)
-        files, targets = [files[i] for i in taken], [targets[i] for i in taken]
-    return files, targets
+    try:
+        content = file.read_bytes()  # cv2.imread cannot open every Unicode path on Windows
+    except OSError:
+        content = b""  # read_picture says what is wrong
+    picture = None
+    if _is_plain(content):
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        picture = cv2.cvtColor(read_picture(file), cv2.COLOR_RGB2GRAY)
+    if picture.shape != (side, side):
+        shrinks = min(picture.shape) > side
+        picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return picture
+
+
+def _is_plain(content: bytes) -> bool:
+    """Whether OpenCV, the faster reader, reads this rightly: a JPEG that is not cut short, or a PNG of 8 bits.
+
+    Of a JPEG that is cut short it makes a picture that is half grey, without a word, and of 16 bits it drops the lower
+    eight, which are all there is where a camera has ten.
+    """
+    if content.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in content[-1024:]
+    return content.startswith(b"\x89PNG") and content[24:25] == b"\x08" and b"IEND" in content[-1024:]
 
 
 def find_copies(data: Path, split: str, names: list[str]) -> np.ndarray:
@@ -178,33 +158,29 @@ def find_copies(data: Path, split: str, names: list[str]) -> np.ndarray:
         names: `Split.names` of the split.
 
     Returns:
-        bool `[N]`; all False where there is no `data/train`.
+        bool `[N]`; all False where there is no training split.
     """
-    seen = {_digest(file) for file in (data / "train").glob("*/*") if file.is_file()}
-    return np.array([_digest(data / split / name) in seen for name in names], bool)
+    train = find_split(data, "train")
+    folder = find_split(data, split) or train
+    if train is None or folder is None:
+        return np.zeros(len(names), bool)
+    own = [folder / name for name in names]
+    seen = {_digest(file) for file in set(train.glob("*/*")) - set(own) if file.is_file()}
+    return np.array([_digest(file) in seen for file in own], bool)
 
 
 def _digest(file: Path) -> bytes:
     return hashlib.blake2b(file.read_bytes(), digest_size=16).digest()
 
 
-def _decode_grey(file: Path, side: int) -> np.ndarray:
-    content = file.read_bytes()  # cv2.imread cannot open every Unicode path on Windows
-    # Of a JPEG that is cut short OpenCV makes a picture that is half grey, without a word.
-    is_whole = not content.startswith(b"\xff\xd8") or b"\xff\xd9" in content[-1024:]
-    picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE) if content and is_whole else None
-    if picture is None:
-        raise DatasetError(f"{file} cannot be read as a picture: delete it, or run preprocess.py again")
-    if picture.shape != (side, side):
-        shrinks = min(picture.shape) > side
-        picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return picture
-
-
 def epoch_batches(
-    count: int, batch_size: int, epoch: int, seed: int, rank: int = 0, world: int = 1
+    count: int, batch_size: int, epoch: int, seed: int, rank: int = 0, world: int = 1, odds: torch.Tensor | None = None
 ) -> Iterator[tuple[torch.Tensor, int]]:
     """One pass over `count` pictures in an order that depends on `seed` and `epoch` alone.
+
+    Args:
+        odds: How much more often than others a picture is to be drawn, float `[N]`: then as many are drawn, some more
+            than once; None for each once.
 
     With several processes each takes its share of every global batch of `batch_size * world` pictures, so that
     together they see each picture once. A last batch that would leave a process fewer than two pictures, too
@@ -213,7 +189,11 @@ def epoch_batches(
     Yields:
         The process's picture numbers, int64, and the size of the global batch that they are a share of.
     """
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    if odds is None:
+        order = torch.randperm(count, generator=generator)
+    else:
+        order = torch.multinomial(odds.double().cpu(), count, replacement=True, generator=generator)
     for global_batch in order.split(batch_size * world):
         if len(global_batch) >= 2 * world:
             yield global_batch[rank::world], len(global_batch)

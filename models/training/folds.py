@@ -1,6 +1,6 @@
 """K-fold cross-validation: every picture is tested once, by a network that saw no picture of the same person.
 
-    >>> plan = plan_folds(Path("ck"), count=10, group_pattern=PERSON_PATTERN, seed=0)
+    >>> plan = plan_folds(Path("ck"), count=10, group_pattern=None, seed=0)
     >>> finished = cross_validate(run, plan, fit, test_side=240, stop=stop)
 
 Sets of film frames such as CK+ (Lucey et al., 2010) hold several nearly identical pictures of each person. Were
@@ -14,7 +14,6 @@ does best on a fold, and report it on that same fold, would flatter.
 import csv
 import io
 import json
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,14 @@ import numpy as np
 
 from models import drawing
 from models.checkpoint import build_network, load_checkpoint, save_atomically
-from models.training.dataset import PICTURE_SIDE, DatasetError, Split, list_pictures, name_classes, read_pictures
+from models.datasets.people import assign_folds, describe_groups, doubt_groups, find_groups
+from models.errors import DatasetError
+from models.training.dataset import PICTURE_SIDE, Split, read_pictures
+from models.training.folder import Listing, list_pictures, name_classes
 from models.training.loop import Trainer
 from models.training.metrics import format_report
 from models.training.run import SUMMARY, Run, RunError, StopSignal, make_report
 
-PERSON_PATTERN = "([^_]+)_"  # CK+'s S005_001_00000011.png is frame 11 of take 1 of person S005
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1")
 TTA = "flip"
 
@@ -41,24 +42,25 @@ class FoldPlan:
 
     Attributes:
         class_names: What the class numbers stand for.
-        files: The pictures.
-        targets: int64 `[N]`, their classes.
+        listing: The pictures, and their classes.
         groups: Who is in them; all pictures of a group are in one fold.
         folds: int64 `[N]`, the fold in which each is tested, from 1 to `count`.
         count: How many folds there are.
     """
 
     class_names: list[str]
-    files: list[Path]
-    targets: np.ndarray
+    listing: Listing
     groups: list[str]
     folds: np.ndarray
     count: int
 
-    def load(self, number: int, test_side: int) -> tuple[Split, Split]:
+    def load(self, number: int, test_side: int, skip_unreadable: bool = False) -> tuple[Split, Split]:
         """Reads the pictures that fold `number` trains on, at 240×240, and those that it tests, at `test_side`."""
         trained, tested = (np.flatnonzero(chosen) for chosen in (self.folds != number, self.folds == number))
-        return self._read(trained, PICTURE_SIDE, "train"), self._read(tested, test_side, f"fold {number}")
+        return (
+            read_pictures(self.listing.taking(trained.tolist()), PICTURE_SIDE, "train", skip_unreadable),
+            read_pictures(self.listing.taking(tested.tolist()), test_side, f"fold {number}", skip_unreadable),
+        )
 
     def groups_in(self, number: int) -> set[str]:
         return {group for group, fold in zip(self.groups, self.folds) if fold == number}
@@ -68,22 +70,19 @@ class FoldPlan:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("file", "group", "fold"))
-        for file, group, fold in zip(self.files, self.groups, self.folds):
+        for file, group, fold in zip(self.listing.files, self.groups, self.folds):
             writer.writerow((f"{file.parent.name}/{file.name}", group, fold))
         return text.getvalue()
 
-    def _read(self, places: np.ndarray, side: int, title: str) -> Split:
-        return read_pictures([self.files[i] for i in places], self.targets[places].tolist(), side, title)
 
-
-def plan_folds(data: Path, count: int, group_pattern: str, seed: int, limit: int | None = None) -> FoldPlan:
+def plan_folds(data: Path, count: int, group_pattern: str | None, seed: int, limit: int | None = None) -> FoldPlan:
     """Divides a folder of class folders into folds.
 
     Args:
         data: The class folders lie directly in it; `classes.txt` names them if they are numbered, see
-            `dataset.find_classes`.
+            `folder.find_classes`.
         count: How many folds, 2 or more.
-        group_pattern: Its first group, matched against the beginning of a file's name, says who is in the picture.
+        group_pattern: Says who is in a picture, by the file's name, see `people.find_groups`.
         seed: Decides between divisions that are as even.
         limit: Take this many pictures, spread evenly over the folder, instead of all.
 
@@ -99,8 +98,9 @@ def plan_folds(data: Path, count: int, group_pattern: str, seed: int, limit: int
             f"for example --data {data / 'train'}"
         )
     class_names = name_classes(data, data / "classes.txt")
-    files, class_numbers = list_pictures(data, class_names, limit)
-    groups, targets = find_groups([file.name for file in files], group_pattern), np.array(class_numbers)
+    listing = list_pictures(data, class_names, data / "classes.txt").limited(limit)
+    groups = find_groups([file.name for file in listing.files], group_pattern)
+    targets = np.array(listing.targets)
     folds = assign_folds(groups, targets, count, seed)
     for number, name in enumerate(class_names):
         if len(np.unique(folds[targets == number])) < 2:
@@ -108,69 +108,7 @@ def plan_folds(data: Path, count: int, group_pattern: str, seed: int, limit: int
                 f"all pictures of {name} are in one fold, whose network would never see it in training: each class "
                 "needs pictures of two people or more; where it has them, another --seed or number of folds may help"
             )
-    return FoldPlan(class_names, files, targets, groups, folds, count)
-
-
-def find_groups(names: Sequence[str], pattern: str) -> list[str]:
-    """Who is in each picture: what the pattern's first group matches at the beginning of its file name.
-
-    Raises:
-        DatasetError: The pattern is no regular expression with a group, or a name does not match it.
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DatasetError(f"--group-pattern {pattern} is no regular expression: {error}") from error
-    if not expression.groups:
-        raise DatasetError(f"--group-pattern {pattern} has no group: put what names the person in parentheses")
-    groups = []
-    for name in names:
-        match = expression.match(name)
-        if not match or not match[1]:
-            raise DatasetError(
-                f"the name {name} does not say who is in the picture, by the pattern {pattern}: give one that fits as "
-                "--group-pattern; '(.+)' takes each picture for another person's, right only where that is so"
-            )
-        groups.append(match[1])
-    return groups
-
-
-def assign_folds(groups: Sequence[str], targets: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Puts each group whole into one of `count` folds, so that classes and pictures are spread as evenly as may be.
-
-    Greedy: the groups are taken one by one, those first that hold the largest shares of a class; each goes where
-    the sum, over folds and classes, of the squared shares grows least. Every class counts the same, however
-    rare, and so does the number of pictures in all.
-
-    Args:
-        groups: The group of each picture.
-        targets: int `[N]`, the class of each picture.
-
-    Returns:
-        int64 `[N]`, the fold of each picture, from 1 to `count`; no fold is empty.
-
-    Raises:
-        DatasetError: There are fewer groups than folds.
-    """
-    names, group_of = np.unique(np.array(groups), return_inverse=True)
-    if len(names) < count:
-        raise DatasetError(
-            f"{count} folds need {count} people or more, and the file names tell of {len(names)}: "
-            "take fewer --folds, or see --group-pattern"
-        )
-    pictures = np.zeros((len(names), targets.max() + 1))
-    np.add.at(pictures, (group_of, targets), 1)
-    shares = np.column_stack([pictures, pictures.sum(1)])
-    shares /= np.maximum(shares.sum(0), 1)
-    order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(-(shares[order] ** 2).sum(1).round(9), kind="stable")]
-    loads = np.zeros((count, shares.shape[1]))
-    fold_of = np.empty(len(names), np.int64)
-    for group in order:
-        # (load + share)² - load² differs between folds in 2·load·share alone. Rounded, so that a tie is one anywhere.
-        fold_of[group] = (loads @ shares[group]).round(9).argmin()
-        loads[fold_of[group]] += shares[group]
-    return fold_of[group_of] + 1
+    return FoldPlan(class_names, listing, groups, folds, count)
 
 
 def cross_validate(
@@ -190,6 +128,9 @@ def cross_validate(
         RunError: The run was begun with other pictures, or they were divided in another way.
     """
     _keep_to_plan(run, plan)
+    run.log(describe_groups(plan.groups))
+    if doubt := doubt_groups(plan.groups):
+        run.log(f"beware: {doubt}")
     with stop:
         for number in range(1, plan.count + 1):
             fold = run.fold(number)
@@ -219,7 +160,7 @@ def _keep_to_plan(run: Run, plan: FoldPlan) -> None:
 
 
 def _do_fold(fold: Run, number: int, plan: FoldPlan, fit: Callable, test_side: int) -> bool:
-    train_split, test_split = plan.load(number, test_side)
+    train_split, test_split = plan.load(number, test_side, fold.config["skip_unreadable"])
     trainer = fit(fold, train_split, test_split)
     if trainer is None:
         return False

@@ -27,6 +27,7 @@ from models.training.workers import Workers
 from models.vgg16 import prepare_for_inference
 from models.views import normalise, predict_logits
 
+BALANCES = ("none", "weights", "sampling")
 COMPILE_MODES = ("off", "default", "reduce-overhead")  # the latter two torch.compile's
 
 
@@ -68,6 +69,7 @@ class Recipe:
     freeze_blocks: int
     seed: int
     precision: str
+    balance: str = "none"
 
 
 @dataclass
@@ -130,6 +132,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.device = next(self.network.parameters()).device
+        self.class_weights: torch.Tensor | None = None
         self.check_every = 20 if self.device.type == "cuda" else 1  # each look makes a GPU wait
         freeze_blocks(self.network, self.recipe.freeze_blocks)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -189,9 +192,12 @@ class Trainer:
                 place = f"batch {progress.batch} of epoch {progress.epoch + 1}"
                 raise TrainingDiverged(f"the loss is not a number after {place}")
 
+        rarity = class_weights(split.targets, len(self.class_names))
+        self.class_weights = rarity if recipe.balance == "weights" else None
         order = epoch_batches(
-            len(split), recipe.batch_size, progress.epoch, recipe.seed, self.workers.rank, self.workers.world
-        )
+            len(split), recipe.batch_size, progress.epoch, recipe.seed, self.workers.rank, self.workers.world,
+            odds=rarity[split.targets] if recipe.balance == "sampling" else None,
+        )  # fmt: skip
         started = time.perf_counter() - progress.seconds
         for number, (indices, global_size) in enumerate(order):
             if number < progress.batch:  # done before the run was stopped
@@ -240,7 +246,9 @@ class Trainer:
         with _compiling(), torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             outputs = learner(normalise(crops, self.input_spec))
         logits, vote_logits = outputs if self.with_votes else (outputs, None)
-        loss = F.cross_entropy(logits.float(), shares, label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(
+            logits.float(), shares, weight=self.class_weights, label_smoothing=recipe.label_smoothing
+        )
         if vote_logits is not None and votes is not None:
             loss = loss + recipe.votes_weight * F.cross_entropy(vote_logits.float(), votes)
         # Processes' gradients are averaged as if their shares of the batch were equal: weigh by the true shares.
@@ -331,3 +339,15 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
+
+
+def class_weights(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """How much a picture of each class is to count so that all classes count alike; 1 on average over the pictures.
+
+    Args:
+        targets: int64 `[N]`, each class at least once.
+
+    Returns:
+        float32 `[classes]`, on the targets' device.
+    """
+    return len(targets) / (classes * targets.bincount(minlength=classes).clamp(min=1).float())

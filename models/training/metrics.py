@@ -107,6 +107,8 @@ def format_report(report: dict[str, Any]) -> str:
         f"macro F1 {report['macro_f1']:.2%}, calibration error {report['expected_calibration_error']:.2%}, "
         f"{report['n']} pictures"
     )
+    if absent := [name for name, row in report["per_class"].items() if not row["support"]]:
+        lines.append(f"there is no picture of {', '.join(absent)}: the means are over the other classes")
     if "cross_fitted_calibration_error" in report:
         lines.append(
             f"calibration error {report['cross_fitted_calibration_error']:.2%} where the temperature is fitted on four "

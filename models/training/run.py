@@ -25,6 +25,7 @@ from models import drawing
 from models.checkpoint import build_network, load_checkpoint, make_checkpoint, read_weights_file, save_atomically
 from models.errors import UserError
 from models.training.dataset import Split, load_split
+from models.training.folder import find_split
 from models.training.loop import Progress, Trainer, TrainingDiverged
 from models.training.metrics import (
     classification_report,
@@ -126,6 +127,12 @@ class Run:
             tqdm.write(text, file=sys.stderr)
             with open(self.folder / "train.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+
+    def log_unreadable(self, split: Split) -> None:
+        """Says what --skip-unreadable left out of a split."""
+        if split.unreadable:
+            shown = "\n  ".join(split.unreadable)
+            self.log(f"left out {len(split.unreadable)} pictures that cannot be read:\n  {shown}")
 
     def log_stop(self, reason: str, place: str) -> None:
         self.log(f"stopped {reason} {place}; python train.py --resume {self.whole} goes on")
@@ -285,8 +292,12 @@ def report_best(run: "Run", trainer: Trainer, val_split: Split) -> None:
     report["seconds"] = round(time.perf_counter() - started, 2)
     report["cross_fitted_calibration_error"] = cross_fitted_calibration_error(logits, val_split.targets)
     data, test_report = Path(run.config["data"]), None
-    if (data / "test").is_dir():
-        test_split = load_split(data, "test", trainer.input_spec["resize"], run.config["limit"], class_names)
+    if find_split(data, "test"):
+        test_split = load_split(
+            data, "test", trainer.input_spec["resize"], run.config["limit"], class_names,
+            skip_unreadable=run.config["skip_unreadable"],
+        )  # fmt: skip
+        run.log_unreadable(test_split)
         started = time.perf_counter()
         test_report = make_report(trainer.evaluate(test_split, tta), test_split, class_names, "test", tta, temperature)
         test_report["seconds"] = round(time.perf_counter() - started, 2)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from models.architectures import Network
-from models.training.dataset import DatasetError
+from models.errors import DatasetError
 
 VOTE_COLUMNS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
 
