@@ -34,10 +34,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import models  # noqa: F401  before torch, whose threads are told how to wait, see models/threads.py
+from models.packages import check_packages
 
-# isort: split
-import torch
+if __name__ == "__main__":
+    check_packages("cv2")  # before the imports that need them
+
+import torch  # after models, which tells its threads how to wait
 
 from models.architectures import OWN, check_input_size
 from models.checkpoint import (
@@ -441,7 +443,7 @@ def _fit(
     network = start_network(
         "scratch" if run.was_begun else config["init"],
         arch=config["arch"], head=config["head"], width=config["width"],
-        num_classes=len(class_names), dropout=config["dropout"],
+        num_classes=len(class_names), dropout=config["dropout"], class_names=class_names,
         pictures=train_split.pictures[:: len(train_split) // 512 + 1], input_spec=spec,
     )  # fmt: skip
     trainer = Trainer(

@@ -125,6 +125,30 @@ def test_who_is_in_a_picture_is_told_by_the_pattern():
 # ------------------------------------------------------------------------------------------------ as it is run
 
 
+def test_people_are_counted_before_the_first_fold(finished_folds):
+    log = (finished_folds / "train.log").read_text()
+    assert log.index("36 pictures of 6 people: S001, S002, S003, S004, S005, …") < log.index("fold 1 of 3")
+    assert "beware" not in log
+
+
+def test_the_camera_of_rafd_is_not_taken_for_the_person(tmp_path):
+    for camera in ("000", "045", "090", "135", "180"):
+        for model in range(12):
+            for word in CLASSES:
+                path = tmp_path / word / f"Rafd{camera}_{model:02d}_Caucasian_female_{word}_frontal.jpg"
+                path.parent.mkdir(exist_ok=True)
+                path.touch()
+    plan = plan_folds(tmp_path, 4, None, seed=0)
+    assert len(plan.groups) == 180 and len(set(plan.groups)) == 12
+    assert sum(len(plan.groups_in(number)) for number in range(1, 5)) == 12  # nobody is in two
+
+
+def test_groups_that_can_hardly_be_people_are_warned_of(people_folder, tmp_path, narrow, monkeypatch, capsys):
+    stop_after(monkeypatch, 1)
+    train.main(flags(people_folder, tmp_path, "--group-pattern", "(.+)"))
+    assert "beware: each picture counts as another person's" in capsys.readouterr().err
+
+
 def test_each_fold_is_reported_with_their_mean_and_deviation(finished_folds):
     assert names_of(finished_folds) == {"fold-1", "fold-2", "fold-3", *SUMMARY_FILES}
     reports = [json.loads((finished_folds / f"fold-{number}" / "report.json").read_text()) for number in (1, 2, 3)]

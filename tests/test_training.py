@@ -255,6 +255,17 @@ def test_a_checkpoint_is_a_start_and_keeps_its_head_where_the_classes_are_as_man
     assert other.classifier[1].weight.shape == (3, 512)
 
 
+@pytest.mark.parametrize("class_names, is_kept", [(CLASS_NAMES, True), (sorted(CLASS_NAMES), False)])
+def test_a_head_is_taken_for_its_own_classes_in_their_own_order_alone(class_names, is_kept, tmp_path):
+    torch.manual_seed(0)
+    before = VGG16(7)
+    checkpoint = make_checkpoint(before, list(CLASS_NAMES), SPEC, metrics={}, config={}, epoch=1, half=False)
+    save_atomically(tmp_path / "a.pt", checkpoint)
+    begun = start_network(str(tmp_path / "a.pt"), num_classes=7, class_names=class_names, **START_OPTIONS)
+    assert torch.equal(begun.features[0].weight, before.features[0].weight)
+    assert torch.equal(begun.classifier[1].weight, before.classifier[1].weight) is is_kept
+
+
 @pytest.mark.parametrize("published", [torchvision.models.vgg16_bn, torchvision.models.vgg16])
 def test_a_narrow_network_starts_with_the_strongest_channels_of_a_whole_one(published, tmp_path):
     torch.manual_seed(0)

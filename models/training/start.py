@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -27,7 +28,7 @@ class StartWeightsError(UserError):
 
 def start_network(
     init: str, *, head: str, num_classes: int, pictures: torch.Tensor, input_spec: dict[str, Any], dropout: float = 0.5,
-    arch: str = OWN, width: float = 1.0,
+    arch: str = OWN, width: float = 1.0, class_names: Sequence[str] | None = None,
 ) -> Network:  # fmt: skip
     """A network to train, its weights taken from `init`.
 
@@ -36,6 +37,8 @@ def start_network(
             of this project or of a state dict with torchvision's keys (for `vgg16` those of `vgg16_bn` or `vgg16`).
             Of a VGG16 that is wider than the one to train the strongest channels are taken.
         arch, head, dropout, width: See `architectures.make_network`.
+        class_names: What the outputs are to stand for: of a checkpoint of other classes, or of these in another order,
+            the last layer is not taken; None takes it where it fits.
         pictures: uint8 `[N, side, side]`, some hundred training pictures, on which BatchNorm's statistics are
             taken where the start weights of a VGG16 have none.
 
@@ -45,7 +48,7 @@ def start_network(
     network = make_network(arch, num_classes, head, dropout, width)
     if init == "scratch":
         return network
-    weights = _imagenet_weights(arch) if init == "imagenet" else _weights_from_file(init, arch)
+    weights = _imagenet_weights(arch) if init == "imagenet" else _weights_from_file(init, arch, class_names)
     if isinstance(network, TorchvisionNetwork):
         _load_trunk(network, weights, init)
         return network
@@ -178,7 +181,7 @@ def _imagenet_weights(arch: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _weights_from_file(path: str, arch: str) -> dict[str, torch.Tensor]:
+def _weights_from_file(path: str, arch: str, class_names: Sequence[str] | None) -> dict[str, torch.Tensor]:
     try:
         content = read_weights_file(Path(path))
     except CheckpointError as error:
@@ -191,6 +194,12 @@ def _weights_from_file(path: str, arch: str) -> dict[str, torch.Tensor]:
         raise StartWeightsError(f"--init {path}: it holds no {'VGG16' if arch == OWN else arch}")
     if not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise StartWeightsError(f"--init {path}: some of its weights are no tensors")
+    known = content.get("class_names")
+    if class_names and known and list(known) != list(class_names):
+        weights = {
+            key: value for key, value in weights.items()
+            if not (key.startswith("classifier.") and len(value) == len(known))
+        }  # fmt: skip
     return weights
 
 
