@@ -11,6 +11,10 @@ In the output folder there are then: results.csv, a row a face; annotated/, a co
 the folders that the pictures are in; and with --report report.html. What an earlier run over the same pictures left
 there is replaced; any other file that is in the way is not, unless --overwrite says so.
 
+With --resume, pictures that were replaced since are done again, and those that are gone have no row any more; what was
+written for them is removed, but for sorted copies, which are moved to FOLDER/(earlier)/. The csv begins with a byte
+order mark, so that Excel reads it as UTF-8: Python reads it with encoding="utf-8-sig", pandas as it is.
+
 Exit code: 0 done; 1 a picture cannot be read, or there is none, or it was stopped before the end; 2 wrong use.
 """
 
@@ -18,21 +22,28 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
+from models.packages import check_packages
+
+if __name__ == "__main__":
+    check_packages("cv2")  # before the imports that need them
+
 from tqdm import tqdm
 
+from models.batch.earlier import settle
 from models.batch.journal import Journal
+from models.batch.passed_over import in_words, remedies
 from models.batch.pipeline import label_pictures
 from models.batch.pool import WorkerPool
 from models.batch.ranks import Ranks, join_ranks
 from models.batch.records import NO_FACE, OK, UNREADABLE, Record, Summary
 from models.batch.report import REPORT
 from models.batch.results import Results
-from models.batch.run import FOLDER, PARTS, Run, begin_run, check_run
+from models.batch.run import FOLDER, PARTS, Run, begin_run, check_run, weights_digest
 from models.batch.sources import Sources, find_sources
 from models.batch.tables import FORMATS, check_format
 from models.batch.worker import COPIES, COPY_SIDE, THUMBNAILS, Job
@@ -50,6 +61,7 @@ from models.command_line import (
     tell_precision,
 )
 from models.errors import UserError
+from models.expressions import UNCERTAIN
 from models.files import locked
 
 INPUT = Path(__file__).parent / "input"
@@ -79,7 +91,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     add("--sort-into", type=Path, metavar="FOLDER", help="copy pictures to FOLDER/<their largest face's expression>/")
     add("--min-confidence", type=_share, default=0.0, metavar="P", help="a less probable expression becomes uncertain")
     add("--json", action="store_true", help="print a summary as one JSON object instead of sentences")
-    add("--resume", action="store_true", help="go on with the run that was stopped there, if one was")
+    resume = "go on with the run that was stopped there, if one was; what was replaced since is done again"
+    add("--resume", action="store_true", help=resume)
     add("--overwrite", action="store_true", help="begin anew and write over what is there, whoever wrote it")
     add_detector_arguments(parser)
     add_model_arguments(parser)
@@ -104,14 +117,10 @@ def main(argv: list[str] | None = None) -> int:
         if ranks.world > 1 and "-" in arguments.pictures:
             raise UserError("several processes cannot share standard input: put the names into a .txt file")
         arguments.device = ranks.device(arguments.device)
-        sources = find_sources(arguments.pictures, arguments.recursive, own_folders(arguments))
-        if sources.left_out and ranks.rank == 0:
-            print(f"{sources.left_out} pictures are left out: they lie where copies are written", file=sys.stderr)
-        if not sources.pictures:
-            hint = "" if arguments.recursive else "; --recursive looks into the folders below as well"
-            print(f"there is no picture in {', '.join(arguments.pictures)}{hint}", file=sys.stderr)
-            return IN_PART
-        return label(arguments, sources, ranks)
+        sources = find_sources(arguments.pictures, arguments.recursive, own_paths(arguments))
+        if ranks.rank == 0:
+            tell_passed_over(arguments.pictures, sources)
+        return label(arguments, sources, ranks) if sources.pictures else IN_PART
 
 
 def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
@@ -124,14 +133,16 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
         workers = min(arguments.workers or ranks.cores(), len(sources.pictures))
         pool = stack.enter_context(WorkerPool(workers, describe_job(arguments, sources)))
         classifier = load_classifier(arguments)
+        check_names(arguments, classifier.class_names)
         if ranks.rank == 0:
             tell_precision(classifier.device, classifier.precision)
 
         def begin() -> None:
             stack.enter_context(locked(output / FOLDER / "lock", output))
+            settled = settle(output, run, Run.read(output) if goes_on else None, sources)
             begin_run(output, run, goes_on)
-            if remark:
-                print(remark, file=sys.stderr)
+            for line in filter(None, [remark, *settled.in_words(arguments.sort_into)]):
+                print(line, file=sys.stderr)
 
         ranks.first(begin)
         journal = stack.enter_context(Journal(output / FOLDER / PARTS, ranks.rank))
@@ -151,7 +162,7 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
                     results.write_last_table()
                 print("stopped before the end: the same command with --resume goes on from here", file=sys.stderr)
             raise
-        tell(arguments, results, summary)
+        tell(arguments, results, summary, sources)
     return IN_PART if summary.incomplete else DONE
 
 
@@ -170,7 +181,8 @@ def describe_run(arguments: argparse.Namespace, sources: Sources) -> Run:
     files = [f"results.{arguments.format}", *[COPIES] * arguments.annotate, *[REPORT, THUMBNAILS] * arguments.report]
     settings = {name: getattr(arguments, name) for name in SETTINGS}
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-    return Run(sources.identity, plain, files)
+    own_weights = filter(None, [arguments.checkpoint, arguments.detector_model])
+    return Run(sources.identity, plain, files, root=sources.root, weights=weights_digest(own_weights))
 
 
 def describe_job(arguments: argparse.Namespace, sources: Sources) -> Job:
@@ -181,24 +193,47 @@ def describe_job(arguments: argparse.Namespace, sources: Sources) -> Job:
         annotate=arguments.annotate,
         thumbnails=arguments.report,
         sort_into=arguments.sort_into,
+        overwrite=arguments.overwrite,
         max_megapixels=arguments.max_megapixels,
         emoji=arguments.emoji,
     )
 
 
-def own_folders(arguments: argparse.Namespace) -> list[Path]:
-    """Where copies are written: what lies there is no source, nor is an output folder within the one to label."""
+def own_paths(arguments: argparse.Namespace) -> list[Path]:
+    """What a run writes: what lies there is no source, nor is an output folder within the one to label."""
     output: Path = arguments.output
-    own = [output / COPIES, output / THUMBNAILS, *filter(None, [arguments.sort_into])]
+    tables = [f"results.{name}" for name in FORMATS]
+    own = [*(output / name for name in (COPIES, THUMBNAILS, REPORT, *tables)), *filter(None, [arguments.sort_into])]
     inputs = [Path(name).resolve() for name in arguments.pictures if os.path.isdir(name)]
     return [*own, output] if any(folder in output.resolve().parents for folder in inputs) else own
 
 
-def tell(arguments: argparse.Namespace, results: Results, summary: Summary) -> None:
+def check_names(arguments: argparse.Namespace, class_names: Sequence[str]) -> None:
+    """Raises `UserError` where an answer could mean two things."""
+    if arguments.min_confidence and UNCERTAIN in class_names:
+        raise UserError(f"a class of this checkpoint is itself called {UNCERTAIN}: leave out --min-confidence")
+
+
+def tell_passed_over(arguments: Sequence[str], sources: Sources) -> None:
+    """Says what is not labelled, and why; and where there is nothing to label, that."""
+    if sources.left_out:
+        print(f"{sources.left_out} pictures are left out: they lie where copies are written", file=sys.stderr)
+    kinds = _printable(in_words(sources.passed_over))
+    remedy = remedies(sources.passed_over)
+    if not sources.pictures:
+        verb = "is" if sources.passed_over.total() == 1 else "are"
+        why = f": {kinds} {verb} passed over{remedy}" if kinds else ""
+        print(f"there is no picture in {', '.join(arguments)}{why}", file=sys.stderr)
+    elif kinds:
+        print(f"passed over: {kinds}{remedy}", file=sys.stderr)
+
+
+def tell(arguments: argparse.Namespace, results: Results, summary: Summary, sources: Sources) -> None:
     """Prints what was found, a line a picture where they are few, and where it was written."""
     statuses, faces = summary.statuses, summary.faces
     if arguments.json:
-        print(json.dumps(summary.to_json() | {"table": str(results.table)}))
+        about = {"table": str(results.table), "passed_over": dict(sources.passed_over)}
+        print(json.dumps(summary.to_json() | about))
         return
     if summary.pictures <= MOST_LINES:
         lines = [_line(record, arguments.output) for record in results.records()]

@@ -196,7 +196,7 @@ def read_sounds(path: Path) -> list[tuple[str, float, float]]:
 
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a csv file."""
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 

@@ -131,7 +131,7 @@ def label(stand_in):
 
 
 def rows(output="output") -> list[dict]:
-    with open(Path(output) / "results.csv", encoding="utf-8", newline="") as file:
+    with open(Path(output) / "results.csv", encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file, strict=True))
 
 

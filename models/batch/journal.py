@@ -34,7 +34,7 @@ class Journal:
         self.done: set[str] = set()
         for part in self._parts():
             whole = 0
-            for end, values in _lines(part):
+            for end, values in whole_lines(part):
                 self.done.add(values["file"])
                 whole = end
             if part == own:
@@ -73,7 +73,7 @@ class Journal:
         lines = []  # place in the order, number of the part, offset in it
         for number, part in enumerate(parts):
             start = 0
-            for end, values in _lines(part):
+            for end, values in whole_lines(part):
                 lines.append((place_in_order.get(values["file"], len(order)), number, start))
                 start = end
         lines.sort()
@@ -87,7 +87,7 @@ class Journal:
         return sorted(self._folder.glob("*.jsonl"))
 
 
-def _lines(part: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def whole_lines(part: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The whole lines of a part: where each ends, and what it says."""
     with open(part, "rb") as file:
         end = 0

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from models.batch.naming import class_folders
 from models.batch.pool import Worker, WorkerDied, WorkerPool
-from models.batch.records import FaceRecord, Record
+from models.batch.records import NO_FACE, FaceRecord, Record
 from models.batch.sources import Picture
 from models.batch.worker import Reading
 from models.expressions import UNCERTAIN
@@ -50,6 +51,7 @@ def label_pictures(
     """
     seconds = defaultdict(float) if seconds is None else seconds
     finishing: deque[tuple[Record, Future | None]] = deque()
+    folders = class_folders(classifier.class_names)
     for batch in _batches(pool.read_all(pictures)):
         started = time.process_time()
         probabilities = classifier.classify([crop for _, _, reading in batch for crop in reading.crops], BATCH_FACES)
@@ -58,9 +60,10 @@ def label_pictures(
         for picture, worker, reading in batch:
             _add(seconds, reading.seconds)
             faces = _label_faces(reading, rows, classifier.class_names, min_confidence)
-            status, size, thumbnail = reading.status, reading.size, reading.thumbnail
-            record = Record(picture.name, status, reading.reason, faces, size, thumbnail=thumbnail)
-            finishing.append((record, pool.finish(worker, picture, faces) if pool.job.writes(status) else None))
+            record = _record(picture, reading, faces)
+            folder = folders[faces[0].label] if faces else NO_FACE
+            future = pool.finish(worker, picture, faces, folder) if pool.job.writes(reading.status) else None
+            finishing.append((record, future))
         while finishing and (finishing[0][1] is None or finishing[0][1].done()):
             yield _finished(*finishing.popleft(), seconds)
     while finishing:
@@ -88,11 +91,24 @@ def _label_faces(
     faces = []
     for box, score in zip(reading.boxes, reading.scores, strict=True):
         row = next(rows)
-        confidence = float(row.max())
+        confidence = round(float(row.max()), 4)  # as the table has it, so that label and table agree
         label = class_names[int(row.argmax())] if confidence >= min_confidence else UNCERTAIN
         probabilities = tuple(round(float(value), 4) for value in row)
-        faces.append(FaceRecord(box, round(score, 4), label, round(confidence, 4), probabilities))
+        faces.append(FaceRecord(box, round(score, 4), label, confidence, probabilities))
     return tuple(faces)
+
+
+def _record(picture: Picture, reading: Reading, faces: tuple[FaceRecord, ...]) -> Record:
+    return Record(
+        picture.name,
+        reading.status,
+        reading.reason,
+        faces,
+        reading.size,
+        thumbnail=reading.thumbnail,
+        stamp=reading.stamp,
+        written=reading.written,
+    )
 
 
 def _finished(record: Record, future: Future | None, seconds: defaultdict[str, float]) -> Record:
@@ -103,7 +119,8 @@ def _finished(record: Record, future: Future | None, seconds: defaultdict[str, f
     if isinstance(finish, WorkerDied):
         return replace(record, reason=f"no copies: it {finish}")
     _add(seconds, finish.seconds)
-    return replace(record, copy=finish.copy, reason=finish.reason)
+    written = record.written | finish.written
+    return replace(record, copy=finish.copy, reason=finish.reason, written=written)
 
 
 def _add(total: defaultdict[str, float], seconds: dict[str, float]) -> None:

@@ -3,7 +3,7 @@
     with WorkerPool(2, job) as pool:
         for picture, worker, reading in pool.read_all(pictures):
             ...                                              # classify reading.crops
-            pool.finish(worker, picture, labelled_faces)
+            pool.finish(worker, picture, labelled_faces, "happy")
 
 The processes are spawned, not forked: forking a process that has threads, as torch's, can lock up. The threads pass
 requests on, so that a process finds its next one at once even while the network computes. A process that dies or hangs
@@ -77,13 +77,13 @@ class WorkerPool:
             worker, answer = future.result()
             yield picture, worker, Reading(UNREADABLE, str(answer)) if isinstance(answer, WorkerDied) else answer
 
-    def finish(self, worker: "Worker", picture: Picture, faces: Sequence[FaceRecord]) -> Future:
-        """Has the worker that read a picture write its copies.
+    def finish(self, worker: "Worker", picture: Picture, faces: Sequence[FaceRecord], folder: str) -> Future:
+        """Has the worker that read a picture write its copies, a sorted one into the folder of this name.
 
         Returns:
             A future of the worker, and a `Finish` or, where the process died, `WorkerDied`; or it raises OSError.
         """
-        return self._submit(worker.finishes, "finish", picture, faces)
+        return self._submit(worker.finishes, "finish", picture, faces, folder)
 
     def _submit(self, queue: "deque[Request]", *request: Any) -> Future:
         future: Future = Future()

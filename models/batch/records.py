@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 OK, NO_FACE, UNREADABLE = STATUSES = "ok", "no-face", "unreadable"
+Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Record:
         size: Width and height in pixels, where it could be read.
         copy: Path of the annotated copy below the output folder.
         thumbnail: Path of the thumbnail below the output folder.
+        stamp: `sources.file_stamp` of the picture before it was read; None where it is not known.
+        written: The files that were written for it, by path below the output folder (absolute, of a sorted copy),
+            each with its stamp.
     """
 
     file: str
@@ -48,6 +52,8 @@ class Record:
     size: tuple[int, int] | None = None
     copy: str | None = None
     thumbnail: str | None = None
+    stamp: Stamp | None = None
+    written: dict[str, Stamp] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,6 +2,7 @@
 
     run = Run(sources.identity, settings, files=["results.csv", "annotated"])
     goes_on, remark = check_run(output, run, resume=True)
+    settled = settle(output, run, earlier if goes_on else None, sources)   # earlier.py
     begin_run(output, run, goes_on)
 
 `output/.batch/run.json` keeps what the run there is. Nothing is replaced that is not known from it.
@@ -11,6 +12,8 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from models.errors import UserError
 from models.files import replacing
 
 FOLDER, PARTS = ".batch", "parts"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Run:
         files: Names of the files and folders that it writes in the output folder, the table first.
         complete: Whether it came to its end.
         table_sha256: What its table held: one that a person has changed since is theirs.
+        root: The folder whose tree its copies mirror.
+        weights: What identifies the networks' files.
     """
 
     input: list[str]
@@ -38,6 +44,8 @@ class Run:
     files: list[str] = field(default_factory=list)
     complete: bool = False
     table_sha256: str | None = None
+    root: str = ""
+    weights: str | None = None
 
     @classmethod
     def read(cls, output: Path) -> "Run | None":
@@ -93,7 +101,8 @@ def check_run(output: Path, wanted: Run, resume: bool = False, overwrite: bool =
     in_the_way = [wanted.settings.get("sort_into")]  # what was sorted otherwise before would stay, and be in two places
     if earlier and resume:
         _check_same(earlier, wanted, output)
-        known, in_the_way = earlier.files, []
+        known = earlier.files
+        in_the_way = [output / known[0]] if earlier.complete and not earlier.is_as_left(output) else []
     elif earlier and not earlier.complete:
         raise UserError(f"a run was stopped in {output}: --resume goes on with it, --overwrite begins again")
     elif earlier and earlier.input == wanted.input and earlier.is_as_left(output):
@@ -112,10 +121,21 @@ def begin_run(output: Path, run: Run, goes_on: bool) -> None:
     run.write(output)
 
 
+def weights_digest(own: Iterable[Path]) -> str:
+    """What changes when the weights do that the answers come from: the shipped ones, and a person's own."""
+    digest = hashlib.sha256()
+    for path in [*sorted(path for path in WEIGHTS.iterdir() if path.suffix in (".pt", ".onnx")), *own]:
+        with suppress(OSError):  # who reads it says what is wrong
+            digest.update(_sha256(path).encode())
+    return digest.hexdigest()
+
+
 def _check_same(earlier: Run, wanted: Run, output: Path) -> None:
     if earlier.input != wanted.input:
         before = ", ".join(earlier.input)
         raise UserError(f"the run in {output} was over another input, {before}: choose another --output")
+    if earlier.weights and earlier.weights != wanted.weights:
+        raise UserError(f"the run in {output} was with other weights: begin again with --overwrite")
     # A run that an older version began lacks the newer flags: none was set.
     differing = [
         name for name, value in wanted.settings.items() if (earlier.settings.get(name) or None) != (value or None)

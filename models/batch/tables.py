@@ -4,13 +4,17 @@
 
 Columns: file, status (ok, no-face, unreadable), face (1 is the largest), x, y, width, height (pixels), detector_score,
 expression, confidence, a column a class, reason. A picture without a face, or that cannot be read, has one row.
+A class's column is its name in lower case; where that is one of the others or another class's, or blank, it is `class_`
+and the name as it is: `class_Face` for a class Face, `class_Happy` and `class_happy` where there are both.
 
-The csv is as RFC 4180 has it, in UTF-8, and opens safely in a spreadsheet: a text that it would take for a formula
-(one that begins with = + - @, a tab or a line end) is led by `./` if it is a file, which is the same file, else by `'`.
-Bytes of a name that are no valid UTF-8 are written as `\\udcXX`, XX being the byte in hexadecimal; in JSON lines that
-is JSON's own escape, and `os.fsencode` gives the name back.
+The csv is as RFC 4180 has it, in UTF-8 behind a byte order mark, without which Excel takes it for another encoding. A
+program reads it with `encoding="utf-8-sig"`; pandas need not be told. It opens safely in a spreadsheet: a text that it
+would take for a formula (one that begins with = + - @, a tab or a line end) is led by `./` if it is a file, which is
+the same file, else by `'`. Bytes of a name that are no valid UTF-8 are written as `\\udcXX`, XX being the byte in
+hexadecimal; in JSON lines that is JSON's own escape, and `os.fsencode` gives the name back.
 """
 
+import codecs
 import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,22 +22,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from models.batch.naming import FORMULA_STARTS, class_columns, defused
 from models.batch.records import Record
 from models.errors import UserError
 from models.files import replacing
 
 FORMATS = ("csv", "jsonl", "parquet")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 ROW_GROUP = 20_000  # rows that parquet gathers before it writes
 
+# The columns, before and behind the classes', and what they hold.
+FIRST: dict[str, type] = {"file": str, "status": str, "face": int, "x": int, "y": int, "width": int, "height": int}
+FIRST |= {"detector_score": float, "expression": str, "confidence": float}
+LAST: dict[str, type] = {"reason": str}
+
 Row = dict[str, Any]
-
-
-def column_types(class_names: Sequence[str]) -> dict[str, type]:
-    """The columns in order, and what they hold."""
-    types = {"file": str, "status": str, "face": int, "x": int, "y": int, "width": int, "height": int}
-    types |= {"detector_score": float, "expression": str, "confidence": float}
-    return types | {name.lower(): float for name in class_names} | {"reason": str}
 
 
 def check_format(name: str) -> None:
@@ -48,21 +50,22 @@ def write_table(path: Path, records: Iterable[Record], class_names: Sequence[str
     Raises:
         OSError: The disk is full; a table that was there is as it was.
     """
-    types = column_types(class_names)
-    rows = (row for record in records for row in _rows(record, class_names))
+    columns = class_columns(class_names, [*FIRST, *LAST])
+    types = FIRST | dict.fromkeys(columns, float) | LAST
+    rows = (row for record in records for row in _rows(record, columns))
     write = {".csv": _write_csv, ".jsonl": _write_jsonl, ".parquet": _write_parquet}[path.suffix]
     with replacing(path) as file:
         write(file, rows, types)
 
 
-def _rows(record: Record, class_names: Sequence[str]) -> Iterator[Row]:
+def _rows(record: Record, columns: Sequence[str]) -> Iterator[Row]:
     about = {"file": record.file, "status": record.status, "reason": record.reason or None}
     if not record.faces:
         yield about
     for number, face in enumerate(record.faces, start=1):
         place = dict(zip(("x", "y", "width", "height"), face.box, strict=True))
         answer = {"detector_score": face.detector_score, "expression": face.label, "confidence": face.confidence}
-        probabilities = {name.lower(): value for name, value in zip(class_names, face.probabilities, strict=True)}
+        probabilities = dict(zip(columns, face.probabilities, strict=True))
         yield {**about, "face": number, **place, **answer, **probabilities}
 
 
@@ -70,6 +73,7 @@ def _write_csv(file: Any, rows: Iterable[Row], types: dict[str, type]) -> None:
     def write_line(values: Iterable[Any]) -> None:
         file.write((",".join(map(_cell, values)) + "\r\n").encode("utf-8", "backslashreplace"))
 
+    file.write(codecs.BOM_UTF8)
     write_line(types)
     for row in rows:
         if row["file"].startswith(FORMULA_STARTS):
@@ -80,8 +84,7 @@ def _write_csv(file: Any, rows: Iterable[Row], types: dict[str, type]) -> None:
 def _cell(value: Any) -> str:
     if not isinstance(value, str):
         return "" if value is None else str(value)
-    if value.startswith(FORMULA_STARTS):
-        value = "'" + value
+    value = defused(value)
     # A semicolon parts cells in many countries' spreadsheets, and what follows it could be a formula.
     if any(character in value for character in '",;\t\r\n') or value != value.strip():
         return '"' + value.replace('"', '""') + '"'
@@ -103,5 +106,6 @@ def _write_parquet(file: Any, rows: Iterator[Row], types: dict[str, type]) -> No
     with ParquetWriter(file, schema) as writer:
         while group := list(islice(rows, ROW_GROUP)):
             for row in group:
-                row["file"] = row["file"].encode("utf-8", "backslashreplace").decode()
+                texts = {name: value for name, value in row.items() if isinstance(value, str)}
+                row.update({name: text.encode("utf-8", "backslashreplace").decode() for name, text in texts.items()})
             writer.write_table(pyarrow.Table.from_pylist(group, schema))

@@ -2,12 +2,13 @@
 
     hands = Hands(Job(make_detector, root="photos", output=Path("output")))
     reading = hands.read(picture)          # reading.crops go to the network
-    hands.finish(picture, labelled_faces)
+    hands.finish(picture, labelled_faces, "happy")
 
 The processes of `pool.py` run `serve`. They import no torch, so each takes some 100 MB.
 """
 
 import errno
+import filecmp
 import hashlib
 import os
 import shutil
@@ -22,8 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from models.batch.records import NO_FACE, OK, UNREADABLE, FaceRecord
-from models.batch.sources import Picture
+from models.batch.records import NO_FACE, OK, UNREADABLE, FaceRecord, Stamp
+from models.batch.sources import Picture, file_stamp
 from models.drawing import annotate
 from models.faces import box_within, face_crop
 from models.pictures import PictureError, read_picture, write_picture
@@ -48,6 +49,7 @@ class Job:
         annotate: Write an annotated copy of each picture with a face.
         thumbnails: Write the report's thumbnails.
         sort_into: Copy each picture into a folder per expression below this one, or None.
+        overwrite: Sorted copies may take the place of other files.
         max_megapixels: Larger pictures are not decoded.
         emoji: Draw little faces beside the labels of annotated copies.
     """
@@ -58,6 +60,7 @@ class Job:
     annotate: bool = True
     thumbnails: bool = False
     sort_into: Path | None = None
+    overwrite: bool = False
     max_megapixels: float = 64.0
     emoji: bool = False
 
@@ -78,6 +81,7 @@ class Reading:
         scores: The detector's confidence in each.
         crops: The faces as `ExpressionClassifier.classify` takes them, RGB uint8.
         thumbnail: Its path below the output folder, if one was written.
+        stamp, written: See `Record`.
         seconds: Processor time by stage.
     """
 
@@ -88,6 +92,8 @@ class Reading:
     scores: list[float] = field(default_factory=list)
     crops: list[np.ndarray] = field(default_factory=list)
     thumbnail: str | None = None
+    stamp: Stamp | None = None
+    written: dict[str, Stamp] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -98,11 +104,13 @@ class Finish:
     Attributes:
         copy: The annotated copy's path below the output folder, if one was written.
         reason: What could not be written, and why.
+        written: See `Record`.
         seconds: Processor time by stage.
     """
 
     copy: str | None = None
     reason: str = ""
+    written: dict[str, Stamp] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -121,11 +129,6 @@ def thumbnail_name(picture: Picture) -> str:
     return hashlib.sha256(os.fsencode(os.path.abspath(picture.path))).hexdigest()[:24] + ".jpg"
 
 
-def folder_name(label: str) -> str:
-    """An expression as a folder's name; the classes of a checkpoint of one's own may be called anything."""
-    return "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in label.lower())
-
-
 class Hands:
     """What a process does for the parent, a method a request. It keeps what it will draw on between the two."""
 
@@ -140,6 +143,10 @@ class Hands:
         Raises:
             OSError: The thumbnail cannot be written.
         """
+        stamp = file_stamp(picture.path)  # before: what changes from here on is done again by --resume
+        return replace(self._search(picture), stamp=stamp)
+
+    def _search(self, picture: Picture) -> Reading:
         clock = _Clock()
         try:
             pixels = read_picture(picture.path, self._job.max_megapixels)
@@ -163,26 +170,35 @@ class Hands:
             scores=[float(detection.score) for detection in detections],
             crops=crops,
             thumbnail=thumbnail,
+            written={thumbnail: file_stamp(self._job.output / thumbnail)} if thumbnail else {},
             seconds=clock.seconds,
         )
 
-    def finish(self, picture: Picture, faces: Sequence[FaceRecord]) -> Finish:
+    def finish(self, picture: Picture, faces: Sequence[FaceRecord], folder: str) -> Finish:
         """Writes the annotated copy, and the picture into its expression's folder, as the job says.
+
+        Args:
+            folder: The name of that folder.
 
         Raises:
             OSError: The disk is full or may not be written at all.
         """
         clock = _Clock()
-        copy, failures = None, []
+        copy, failures, files = None, [], []
         if self._job.annotate and faces:
             name = f"{COPIES}/{copy_name(picture, self._job.root)}"
             failure = _failure("no annotated copy", lambda: self._write_copy(picture, faces, name))
             copy = None if failure else name
             failures.append(failure)
-        if folder := self._job.sort_into:
-            failures.append(_failure("not sorted", lambda: self._sort(picture, faces, folder)))
+            files += [name] * (not failure)
+        if self._job.sort_into:
+            target = self._job.sort_into / folder / self._below_root(picture)
+            failure = _failure("not sorted", lambda: self._sort(picture, target))
+            failures.append(failure)
+            files += [os.path.abspath(target)] * (not failure)
         clock.stop("write copies")
-        return Finish(copy, "; ".join(filter(None, failures)), clock.seconds)
+        written = {name: file_stamp(self._job.output / name) for name in files}
+        return Finish(copy, "; ".join(filter(None, failures)), written, clock.seconds)
 
     def _write_thumbnail(self, picture: Picture, pixels: np.ndarray) -> str:
         name = f"{THUMBNAILS}/{thumbnail_name(picture)}"
@@ -202,10 +218,13 @@ class Hands:
         annotated = annotate(pixels, scaled, with_emoji=self._job.emoji)  # type: ignore[arg-type]
         write_picture(self._job.output / name, annotated)
 
-    def _sort(self, picture: Picture, faces: Sequence[FaceRecord], folder: Path) -> None:
-        label = faces[0].label if faces else NO_FACE
-        below_root = os.path.relpath(os.path.abspath(picture.path), self._job.root)
-        target = folder / folder_name(label) / below_root
+    def _below_root(self, picture: Picture) -> str:
+        return os.path.relpath(os.path.abspath(picture.path), self._job.root)
+
+    def _sort(self, picture: Picture, target: Path) -> None:
+        # The same picture is what a run that was killed left there.
+        if not self._job.overwrite and target.exists() and not filecmp.cmp(picture.path, target, shallow=False):
+            raise FileExistsError(errno.EEXIST, f"another file is there already, {target}")
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{thumbnail_name(picture)}.part")
         try:

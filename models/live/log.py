@@ -3,8 +3,13 @@
 log = ExpressionLog(Path("log.csv"), class_names)
 log.write(frame, tracks)
 log.close()
+
+Columns: time (seconds of the film, or since the start), frame, track, x, y, width, height (pixels), expression,
+confidence, and a column a class, named as in the table of a folder (`models.batch.tables`). Like that, it is UTF-8
+behind a byte order mark, which spreadsheets need; a program reads it with `encoding="utf-8-sig"`.
 """
 
+import codecs
 import csv
 import errno
 import os
@@ -13,6 +18,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from models.batch.naming import class_columns, defused
 from models.files import reserve
 from models.live.sources import Frame
 from models.live.tracking import Track
@@ -36,8 +42,8 @@ class ExpressionLog:
         reserve(path)
         self.path, self._file = path, path.open("wb", buffering=0)
         columns = ("time", "frame", "track", "x", "y", "width", "height", "expression", "confidence")
-        self._columns = (*columns, *(name.lower() for name in class_names))
-        self._add([self._columns])
+        self._columns = (*columns, *class_columns(class_names, columns))
+        self._add([[defused(column) for column in self._columns]], codecs.BOM_UTF8)
 
     def write(self, frame: Frame, tracks: Sequence[Track]) -> None:
         """Adds a row for each of a frame's faces, or one that says that there was none.
@@ -66,10 +72,10 @@ class ExpressionLog:
         """Ends the file."""
         self._file.close()
 
-    def _add(self, rows: Iterable[Sequence[Any]]) -> None:
+    def _add(self, rows: Iterable[Sequence[Any]], mark: bytes = b"") -> None:
         text = StringIO()
         csv.writer(text).writerows(rows)
-        data, end = text.getvalue().encode(), self._file.tell()
+        data, end = mark + text.getvalue().encode("utf-8", "backslashreplace"), self._file.tell()
         if self._file.write(data) < len(data):  # there was room for a part of it
             self._file.truncate(end)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

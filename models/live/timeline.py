@@ -24,7 +24,7 @@ def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
 def read_bands(log: Path) -> dict[int, list[tuple[float, float, str]]]:
     """The spans of time in which each track showed one expression: track → [(start, end, label), ...]."""
     bands: dict[int, list[tuple[float, float, str]]] = {}
-    with log.open(newline="", encoding="utf-8") as file:
+    with log.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             if not row["track"]:  # nobody was found
                 continue
