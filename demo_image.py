@@ -6,8 +6,10 @@
     python demo_image.py 1.jpg --explain --emoji
     python demo_image.py 1.jpg --json
 
-Each picture's result, boxes at the left and probabilities at the right, is saved as output/<name>-result.jpg; with
---explain it shows as well where in the face the expression is seen, by Grad-CAM, or with --class NAME another one.
+Each picture's result, boxes at the left and probabilities at the right, is saved as output/<name>-result.jpg, or as
+…-result-2.jpg and so on where another picture's result or a file of your own has that name; the same picture's earlier
+result is replaced. With --explain it shows as well where in the face the expression is seen, by Grad-CAM, or with
+--class NAME another one.
 
 Exit code: 0 each picture has a face; 1 one has none or cannot be read; 2 wrong use, or nothing could be read.
 """
@@ -19,6 +21,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from models.packages import check_packages
+
+if __name__ == "__main__":
+    check_packages()  # before the imports that need them
 
 from models.command_line import (
     DONE,
@@ -32,11 +39,20 @@ from models.command_line import (
     load_classifier,
     load_detector,
     new_parser,
+    positive,
     script,
     tell_precision,
 )  # fmt: skip
 from models.errors import UserError
-from models.pictures import PICTURE_SUFFIXES, PictureError, find_pictures, read_picture, write_picture
+from models.pictures import (
+    PICTURE_SUFFIXES,
+    PictureError,
+    PictureTooLarge,
+    find_pictures,
+    read_picture,
+    write_picture,
+)
+from models.results import mark, result_path
 
 INPUT = Path("input") if Path("input").is_dir() else Path(__file__).parent / "input"
 
@@ -49,6 +65,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--whole-image", action="store_true", help="the picture is a face crop already: look for no face"
+    )
+    parser.add_argument(
+        "--max-megapixels", type=positive(float), default=64.0, metavar="N", help="larger pictures are not read"
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output", type=Path, default=Path("output"), metavar="FOLDER", help="where the results go")
@@ -76,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
             classifier, detector = loading.result()
             if not answers:
                 tell_precision(classifier.device, classifier.precision)
-            answers.append(answer(name, classifier, detector, arguments, {entry.get("result") for entry in answers}))
+            answers.append(answer(name, classifier, detector, arguments))
         loading.result()
     if arguments.json:
         print(json.dumps(answers, ensure_ascii=False, indent=1))
@@ -127,7 +146,7 @@ def find_input(name: str) -> Path | None:
     return None
 
 
-def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: set[str | None]) -> dict[str, Any]:
+def answer(name: str, classifier: Any, detector: Any, arguments: Any) -> dict[str, Any]:
     """Analyzes one picture, saves its result and says what was found; returns it as plain values."""
     from models.drawing import MOST_PANELS, result_picture
 
@@ -136,9 +155,10 @@ def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: s
     try:
         if path is None:
             raise PictureError("there is no such picture, neither as a path nor in input/")
-        picture = read_picture(path)
+        picture = read_picture(path, arguments.max_megapixels)
     except PictureError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        remedy = f": --max-megapixels {error.megapixels} reads it" if isinstance(error, PictureTooLarge) else ""
+        print(f"{name}: {error}{remedy}", file=sys.stderr)
         return {"file": name, "status": "unreadable", "reason": str(error), "faces": []}
 
     faces = classifier.analyze(picture, detector, arguments.whole_image)
@@ -154,13 +174,11 @@ def answer(name: str, classifier: Any, detector: Any, arguments: Any, written: s
         say(f"  no face of {smallest} pixels or more found: {smaller}another --detector may see")
         say("  what this one does not, and --whole-image takes the picture as a face crop")
 
-    result = arguments.output / f"{path.stem}-result.jpg"
-    if str(result) in written:  # of two pictures that differ in their extension alone
-        result = result.with_name(f"{path.name}-result.jpg")
     arguments.output.mkdir(parents=True, exist_ok=True)
+    result = result_path(arguments.output, path)
     explanations = classifier.explain(faces[:MOST_PANELS], arguments.class_name) if arguments.explain else ()
     drawn = result_picture(picture, faces, classifier.class_names, explanations, arguments.emoji)
-    write_picture(result, drawn)
+    write_picture(result, drawn, comment=mark(path))
     say(f"  wrote {result}")
     if arguments.show:
         show(drawn, path.name)

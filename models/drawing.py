@@ -177,8 +177,8 @@ def heat_picture(face: np.ndarray, heat: np.ndarray, size: tuple[int, int]) -> n
     grey = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) if face.ndim == 3 else face
     grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if size[0] < face.shape[1] else cv2.INTER_CUBIC)
     heat = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR)[..., None]
-    colours = cv2.applyColorMap(np.uint8(heat * HOTTEST), cv2.COLORMAP_INFERNO)[..., ::-1]
-    return np.uint8(grey[..., None] * (1 - HEAT_SHARE * heat) + colours * (HEAT_SHARE * heat))
+    colours = cv2.applyColorMap((heat * HOTTEST).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return (grey[..., None] * (1 - HEAT_SHARE * heat) + colours * (HEAT_SHARE * heat)).astype(np.uint8)
 
 
 def _draw_label(image: Image.Image, label: Label, name: str, colour: Colour) -> None:

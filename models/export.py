@@ -4,9 +4,11 @@
     2.4e-07
 
 The file takes normalised faces, `faces` float32 `[N, 3, S, S]`, and gives `logits` float32 `[N, C]`. What has to be
-done before and after stands in its metadata, each entry as JSON: `class_names`, `size`, `resize`, `mean`, `std`,
-`temperature`. A face is made grey, resized to `resize` pixels a side, cut to its middle `size` pixels, divided by 255
-and normalised, its one channel three times; the probabilities are the softmax of the logits over the temperature.
+done before and after stands in its metadata, each entry as JSON: `class_names`, `size`, `resize`, `shrink_with`,
+`enlarge_with`, `mean`, `std`, `temperature`. A face is made grey, 0.299 of red, 0.587 of green and 0.114 of blue, and
+resized to `resize` pixels a side: by `shrink_with`, area averages, where both its sides are longer, else by
+`enlarge_with`, bilinear interpolation without antialiasing. It is cut to its middle `size` pixels, divided by 255 and
+normalised, its one channel three times; the probabilities are the softmax of the logits over the temperature.
 """
 
 import json
@@ -66,6 +68,8 @@ def export_onnx(checkpoint: dict[str, Any], path: Path, pictures: torch.Tensor |
     names = ("size", "resize", "mean", "std")
     metadata = {
         **{name: spec[name] for name in names},
+        "shrink_with": "area",  # as views.to_grey_squares does
+        "enlarge_with": "bilinear",
         "class_names": checkpoint["class_names"],
         "temperature": checkpoint["temperature"],
     }

@@ -10,32 +10,37 @@ what is wrong with the file.
     write_picture("output/copy.png", picture)
 """
 
+import math
 import os
 import re
 import secrets
 import stat
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from io import BytesIO
-from operator import methodcaller
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from models.pixels import rgb_pixels
 
 # Only the formats that photographs come in. Pillow knows forty; some are loose guesses and one starts Ghostscript.
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 # fmt: off
 PICTURE_SUFFIXES = frozenset({
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".avif",
-    ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm",
+    ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif", ".hif",
 })
 # fmt: on
-SAVE_OPTIONS = {"JPEG": {"quality": 92, "subsampling": 0}, "WEBP": {"quality": 92}}
+# What the first box of a HEIC names: a kind of HEVC, or HEIF in general, as AVIF may too.
+HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"))
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
+# PNG by zlib's run lengths alone (Z_RLE): photographs are as small so, in less than half the time.
+SAVE_OPTIONS = {"JPEG": {"quality": 92, "subsampling": 0}, "WEBP": {"quality": 92}, "PNG": {"compress_type": 3}}
 
 ORIENTATION_TAG = 0x0112
 STORED_UPRIGHT = 1
@@ -49,7 +54,6 @@ UPRIGHT = {
     7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
     8: lambda pixels: np.rot90(pixels),
 }
-STRIP_PIXELS = 1 << 20  # converted at a time, so that a large picture is never in memory three times over
 
 _pillow_globals = threading.Lock()
 
@@ -58,27 +62,41 @@ class PictureError(ValueError):
     """A file that cannot be read or written as a picture; its text is a short reason in a person's words."""
 
 
+class PictureTooLarge(PictureError):
+    """A picture above the limit.
+
+    Attributes:
+        megapixels: The lowest whole limit under which it can be read.
+    """
+
+    def __init__(self, width: int, height: int, limit: float):
+        super().__init__(f"is too large ({width} x {height} pixels; the limit is {limit:g} megapixels)")
+        self.megapixels = math.ceil(width * height / 1e6)
+
+
 def read_picture(path: str | os.PathLike, max_megapixels: float = 64.0) -> np.ndarray:
     """Reads a picture upright, as 8-bit RGB.
 
     The header alone is read first, so that a small file that unpacks to gigabytes is refused before it does. EXIF
-    rotation is applied, transparency is laid over white, deep greys are scaled to 8 bits, and of an animation the
-    first frame is taken. The kind of picture is told by its content, not by its extension.
+    rotation is applied, transparency is laid over white, deep values are scaled to 8 bits, colour profiles are
+    converted to sRGB, and of an animation the first frame is taken. The kind of picture is told by its content, not by
+    its extension.
 
     Args:
         path: the file; a name whose bytes are not valid text (surrogate escapes) works too.
         max_megapixels: largest picture that is decoded, in millions of pixels.
 
     Returns:
-        uint8 array [height, width, 3], RGB, contiguous.
+        uint8 array [height, width, 3], sRGB, contiguous.
 
     Raises:
-        PictureError: the path is not a readable file, or not a whole picture in a known format, or too large.
+        PictureTooLarge: it has more pixels than the limit.
+        PictureError: the path is not a readable file, or not a whole picture in a known format.
     """
     with _open_file(path) as file:
         try:
             image = _open_image(file, max_megapixels)
-            pixels = _rgb_pixels(image)
+            pixels = rgb_pixels(image, lambda: _open_image(file, max_megapixels))
             orientation = _orientation(image)
         except PictureError:
             raise
@@ -105,7 +123,7 @@ def read_animation(path: str | os.PathLike, max_megapixels: float = 64.0) -> Ite
             image = _open_image(file, max_megapixels)
             for index in range(getattr(image, "n_frames", 1)):
                 image.seek(index)
-                pixels = _rgb_pixels(image)
+                pixels = rgb_pixels(image, lambda: _open_image(file, max_megapixels))
                 stands = round(image.info.get("duration", 0))
                 yield pixels, stands if stands > 10 else 100
         except PictureError:
@@ -116,7 +134,7 @@ def read_animation(path: str | os.PathLike, max_megapixels: float = 64.0) -> Ite
             raise PictureError(f"is damaged or cut short ({_one_line(error)})") from error
 
 
-def write_picture(path: str | os.PathLike, rgb: np.ndarray) -> None:
+def write_picture(path: str | os.PathLike, rgb: np.ndarray, comment: str = "") -> None:
     """Writes a picture whole or not at all; the extension says the format, missing folders are made.
 
     It goes to a temporary file beside the target and is renamed onto it, so that nobody ever sees half a picture and a
@@ -125,6 +143,7 @@ def write_picture(path: str | os.PathLike, rgb: np.ndarray) -> None:
     Args:
         path: the file to write or replace.
         rgb: uint8 array [height, width, 3], RGB.
+        comment: what a JPEG has to say in its header.
 
     Raises:
         PictureError: the extension is of no format that can be written, or the format cannot hold the picture.
@@ -133,11 +152,12 @@ def write_picture(path: str | os.PathLike, rgb: np.ndarray) -> None:
     path = Path(path)
     Image.init()
     kind = Image.registered_extensions().get(path.suffix.lower())
-    if path.suffix.lower() not in PICTURE_SUFFIXES or kind not in Image.SAVE:
-        raise PictureError(f"cannot be written: {path.suffix or 'a name without extension'} is no picture format here")
+    if path.suffix.lower() not in PICTURE_SUFFIXES or kind not in FORMATS or kind not in Image.SAVE:
+        raise PictureError(f"cannot be written: {path.suffix or 'a name without extension'} is no format for that here")
     encoded = BytesIO()
     try:
-        Image.fromarray(rgb).save(encoded, format=kind, **SAVE_OPTIONS.get(kind, {}))
+        options = {**SAVE_OPTIONS.get(kind, {}), **({"comment": comment} if comment else {})}
+        Image.fromarray(rgb).save(encoded, format=kind, **options)
     except (OSError, ValueError) as error:
         raise PictureError(f"cannot be written as {kind} ({_one_line(error)})") from error
 
@@ -205,15 +225,38 @@ def _open_file(path: str | os.PathLike) -> BinaryIO:
     raise PictureError("is empty")
 
 
-def _open_image(file: BinaryIO, max_megapixels: float) -> Image.Image:
+def _open_image(file: BinaryIO, max_megapixels: float) -> ImageFile.ImageFile:
     """Reads the header, and refuses a picture above the limit before any of it is decoded."""
-    with _quiet_pillow():
-        Image.init()
-        image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    file.seek(0)
+    if _is_heic(file):
+        image = _open_heic(file)
+    else:
+        with _quiet_pillow():
+            Image.init()
+            image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
     width, height = image.size
     if width * height > max_megapixels * 1e6:
-        raise PictureError(f"is too large ({width} x {height} pixels; the limit is {max_megapixels:g} megapixels)")
+        raise PictureTooLarge(width, height, max_megapixels)
     return image
+
+
+def _is_heic(file: BinaryIO) -> bool:
+    """Whether the file's first box names HEIF's brands; AVIF, which Pillow reads itself, may name them as well."""
+    head = file.read(12)
+    brands = {head[8:]}
+    if head[4:8] == b"ftyp":
+        listed = file.read(min(int.from_bytes(head[:4], "big"), 256) - 12)[4:]
+        brands.update(listed[start : start + 4] for start in range(0, len(listed), 4))
+    file.seek(0)
+    return head[4:8] == b"ftyp" and bool(brands & HEIF_BRANDS) and not brands & AVIF_BRANDS
+
+
+def _open_heic(file: BinaryIO) -> ImageFile.ImageFile:
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError as error:
+        raise PictureError("is a HEIC picture, which needs a package: `python -m pip install pillow-heif`") from error
+    return HeifImageFile(file)  # itself, so that nobody else's Pillow is changed by registering it; it comes upright
 
 
 def _orientation(image: Image.Image) -> int:
@@ -238,56 +281,6 @@ def _quiet_pillow() -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = limit
-
-
-def _rgb_pixels(image: Image.Image) -> np.ndarray:
-    """Decodes, then converts strip by strip into one array [height, width, 3]."""
-    image.load()
-    width, height = image.size
-    to_rgb = _conversion(image)
-    pixels = np.empty((height, width, 3), np.uint8)
-    rows = max(1, STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        pixels[top:bottom] = np.asarray(to_rgb(image.crop((0, top, width, bottom))))
-    return pixels
-
-
-def _conversion(image: Image.Image) -> Callable[[Image.Image], Image.Image | np.ndarray]:
-    """What makes 8-bit RGB, or grey `[H, W, 1]`, of a strip of this image."""
-    if image.mode.startswith(("I", "F")):
-        low, high = _value_range(image)
-        return partial(_scaled_grey, low=low, high=high)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        return _over_white
-    return methodcaller("convert", "RGB")
-
-
-def _over_white(strip: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", strip.size, "white")
-    return Image.alpha_composite(white, strip.convert("RGBA")).convert("RGB")
-
-
-def _value_range(image: Image.Image) -> tuple[float, float]:
-    """The values that stand for black and white in a deep grey picture.
-
-    16-bit integers say so themselves. 32-bit integers and floats do not: the smallest usual range that holds them, or
-    their own where there are negative ones.
-    """
-    if image.mode.startswith("I;16"):
-        return 0.0, 65535.0
-    values = np.asarray(image)
-    values = values[np.isfinite(values)]
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
-    if low < 0:
-        return low, high
-    return 0.0, next((top for top in (1.0, 255.0, 65535.0) if high <= top), high)
-
-
-def _scaled_grey(strip: Image.Image, low: float, high: float) -> np.ndarray:
-    values = np.nan_to_num(np.asarray(strip, np.float64), nan=low, posinf=high, neginf=low)
-    grey = ((values - low) * (255.0 / max(high - low, 1e-12))).clip(0, 255).round().astype(np.uint8)
-    return grey[..., None]
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -351,7 +351,7 @@ def test_a_real_window_shows_faces_takes_keys_and_can_be_closed(display, network
     finally:
         process.kill()
     assert process.returncode == 0 and is_all_that_was_said(error), error
-    assert sorted(path.suffix for path in output.iterdir()) == [".jpg", ".mp4", ".png"]
+    assert sorted(path.suffix for path in output.iterdir()) == [".mp4", ".png", ".png"]
     assert read_film(recording)[0] and result.count("wrote") == 3
 
 

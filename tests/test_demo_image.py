@@ -4,15 +4,18 @@ import os
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import demo_image
 from models.classifier import ExpressionClassifier
 from models.drawing import MARGIN
 from models.expressions import CLASS_COLOURS
-from models.pictures import read_picture
+from models.pictures import read_picture, write_picture
+from models.results import mark, result_path
 from tests.conftest import ROOT, run_script
 
 
@@ -80,6 +83,70 @@ def test_pictures_that_differ_in_their_extension_alone_both_get_a_result(tmp_pat
     assert sorted(os.listdir(tmp_path / "out")) == ["a-result.jpg", "a.jpeg-result.jpg"]
 
 
+def copies(tmp_path: Path, *names: str) -> list[str]:
+    """The paths of copies of one picture, small enough to be read at once."""
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_picture(tmp_path / name, read_picture(ROOT / "input" / "4.jpg")[::2, ::2])
+    return [str(tmp_path / name) for name in names]
+
+
+def test_each_picture_has_a_result_of_its_own_which_it_replaces_itself(tmp_path, capsys):
+    pictures = copies(tmp_path, "a/face.jpg", "b/face.jpg", "c/Face.jpg", "d/face.png")
+    arguments = ["--json", "--whole-image", "--device", "cpu", "--output", str(tmp_path / "out")]
+    assert demo_image.main([*pictures, *arguments]) == 0
+    first = [entry["result"] for entry in json.loads(capsys.readouterr().out)]
+    names = ["face-result.jpg", "face-result-2.jpg", "Face-result-3.jpg", "face-result-4.jpg"]
+    assert first == [str(tmp_path / "out" / name) for name in names]
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(names)
+    os.utime(first[2], (0, 0))
+    assert demo_image.main([*reversed(pictures), *arguments]) == 0
+    assert [entry["result"] for entry in json.loads(capsys.readouterr().out)] == first[::-1]
+    assert sorted(os.listdir(tmp_path / "out")) == sorted(names) and os.stat(first[2]).st_mtime > 0
+    content = b"".join(Path(path).read_bytes() for path in first)
+    assert tmp_path.name.encode() not in content
+
+
+def test_a_file_that_is_not_the_pictures_result_is_never_replaced(tmp_path, capsys):
+    (picture,) = copies(tmp_path, "face.jpg")
+    out = tmp_path / "out"
+    (out / "face-result-3.jpg").mkdir(parents=True)
+    own_files = {"face-result.jpg": Path(picture).read_bytes(), "FACE-result-2.JPG": b"", "face-result.png": b"mine"}
+    for name, content in own_files.items():
+        (out / name).write_bytes(content)
+    for _ in range(2):
+        assert demo_image.main([picture, "--whole-image", "--device", "cpu", "--output", str(out)]) == 0
+        assert f"wrote {out / 'face-result-4.jpg'}" in capsys.readouterr().out
+    assert {name: (out / name).read_bytes() for name in own_files} == own_files
+    assert sorted(os.listdir(out)) == sorted([*own_files, "face-result-3.jpg", "face-result-4.jpg"])
+
+
+def test_a_result_is_known_again_where_a_name_before_it_has_become_free(tmp_path):
+    first, second = (Path(path) for path in copies(tmp_path, "a/face.jpg", "b/face.jpg"))
+    pixels = read_picture(first)
+    for picture in (first, second):
+        write_picture(result_path(tmp_path, picture), pixels, comment=mark(picture))
+    (tmp_path / "face-result.jpg").unlink()
+    assert result_path(tmp_path, second) == tmp_path / "face-result-2.jpg"
+    assert result_path(tmp_path, first) == tmp_path / "face-result.jpg"
+
+
+def test_a_name_with_an_accent_written_in_another_way_is_taken(tmp_path):
+    (tmp_path / "café-result.jpg").touch()
+    assert result_path(tmp_path, Path("cafe\u0301.jpg")).name == "cafe\u0301-result-2.jpg"
+
+
+def test_a_picture_above_the_limit_is_refused_with_the_flag_that_reads_it(tmp_path, capsys):
+    (picture,) = copies(tmp_path, "face.png")
+    arguments = [picture, "--whole-image", "--device", "cpu", "--output", str(tmp_path)]
+    assert demo_image.main([*arguments, "--max-megapixels", "0.01"]) == 2
+    assert "the limit is 0.01 megapixels): --max-megapixels 1 reads it" in capsys.readouterr().err
+    assert demo_image.main([*arguments, "--max-megapixels", "1"]) == 0
+    Image.new("1", (12_000, 9_000)).save(tmp_path / "large.png")
+    assert demo_image.main([str(tmp_path / "large.png"), *arguments[1:]]) == 2
+    assert "(12000 x 9000 pixels; the limit is 64 megapixels): --max-megapixels 108 " in capsys.readouterr().err
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -123,7 +190,7 @@ def test_show_without_a_display_is_a_sentence(capsys, monkeypatch):
 
 
 def test_a_full_disk_is_a_sentence(tmp_path, capsys, monkeypatch):
-    def full(path, picture):
+    def full(path, picture, comment):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(demo_image, "write_picture", full)

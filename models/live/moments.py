@@ -26,6 +26,8 @@ def new_names(folder: Path, *endings: str) -> list[Path]:
 def save_moment(folder: Path, drawn: np.ndarray, tracks: Sequence[Track]) -> list[Path]:
     """Saves an annotated frame and, where there is a face, the largest as the network saw it last.
 
+    Both are PNGs, which lose nothing: a small face loses much of its expression in a JPEG.
+
     Args:
         folder: Where to.
         drawn: BGR uint8 `[H, W, 3]`.
@@ -34,7 +36,7 @@ def save_moment(folder: Path, drawn: np.ndarray, tracks: Sequence[Track]) -> lis
     Raises:
         OSError: The pictures cannot be written.
     """
-    frame_path, face_path = new_names(folder, "-frame.jpg", "-face.png")
+    frame_path, face_path = new_names(folder, "-frame.png", "-face.png")
     write_picture(frame_path, cv2.cvtColor(drawn, cv2.COLOR_BGR2RGB))
     if not tracks:
         return [frame_path]
