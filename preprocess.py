@@ -27,6 +27,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from models.packages import check_packages
+
+if __name__ == "__main__":
+    check_packages("cv2")  # before the imports that need them
+
 from tqdm import tqdm
 
 from models.command_line import new_parser

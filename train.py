@@ -66,7 +66,7 @@ from models.export import ExportError, export_onnx
 from models.files import locked
 from models.training.augmentation import Augmentation
 from models.training.dataset import PICTURE_SIDE, Split, count_batches, find_copies, load_split
-from models.training.folder import SPLITS, ValShare, find_classes, find_split, list_split
+from models.training.folder import SPLITS, ValShare, absent_classes, find_classes, find_split, list_split
 from models.training.folds import FoldPlan, cross_validate, plan_folds
 from models.training.loop import BALANCES, COMPILE_MODES, Recipe, Trainer, TrainingDiverged
 from models.training.metrics import cross_fitted_calibration_error, format_report
@@ -413,6 +413,8 @@ def _train(
     shares, skip = _shares(config), config["skip_unreadable"]
     train_split = load_split(data, "train", PICTURE_SIDE, limit, class_names, shares, skip)
     val_split = load_split(data, "val", test_side, limit, class_names, shares, skip)
+    if absent := absent_classes(data, class_names):
+        run.log(f"beware: {data} has no training picture of {', '.join(absent)}: training on the other classes alone")
     run.log_unreadable(train_split)
     run.log_unreadable(val_split)
     if remark := list_split(data, "val", class_names, shares).remark:

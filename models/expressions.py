@@ -5,6 +5,8 @@
 'Happy'
 """
 
+from __future__ import annotations  # for Pythons that are told they are too old, see models/packages.py
+
 Colour = tuple[int, int, int]  # RGB
 
 CLASS_NAMES = ("Angry", "Disgusted", "Fearful", "Happy", "Sad", "Surprised", "Neutral")

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import train
 from models import read_picture
+from models.checkpoint import load_checkpoint
 from models.datasets.fer2013 import FerPlus
 from models.datasets.people import describe_groups, doubt_groups, find_groups
 from models.expressions import CLASS_NAMES, expression_of
 from models.faces import face_crop, make_detector
 from preprocess import main
 from tests.fer2013_samples import csv_lines, make_samples
+from tests.test_train import only_run, quick
 
 ROOT = Path(__file__).parent.parent
 WORDS = ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
@@ -456,6 +459,17 @@ def test_parquet_with_bare_numbers_is_asked_about(capsys):
     assert "--classes" in capsys.readouterr().err
     assert main([source, "--dataset", "fer2013"]) == 0
     assert counts() == {"train": ONE_EACH}
+
+
+def test_a_set_that_lacks_a_class_is_trained_on_the_others(narrow, capsys):
+    files = {f"CK/{word}/S{person:03d}_001_{10 + number:08d}.png": picture(word)
+             for word in WORDS[:3] for person in range(5) for number in range(3)}  # fmt: skip
+    assert main([lay(files)]) == 0
+    assert train.main(quick(Path("data"), Path("runs"), "--epochs", "1")) == 0
+    assert load_checkpoint(only_run(Path("runs")) / "best.pt")["class_names"] == ["Angry", "Disgusted", "Fearful"]
+    assert "no training picture of Happy, Sad, Surprised, Neutral" in capsys.readouterr().err
+    assert main(["set", "--val-share", "0", "--output", "whole"]) == 0
+    assert train.main(quick(Path("whole/train"), Path("folds"), "--folds", "2", "--epochs", "1")) == 0
 
 
 def test_parquet_without_its_package_names_it(monkeypatch, capsys):

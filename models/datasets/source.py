@@ -241,7 +241,8 @@ class Source:
         self.people = {
             place.person for place in places.values() if isinstance(place, Place) and place.label is not None
         }
-        twice = [name for name, count in Counter(files).items() if count > 1]
+        pictures = Counter((file_of(name), place.expression) for name, place in told.items())
+        twice = [name for (name, _), count in pictures.items() if count > 1]
         if "" not in self.people and twice:
             raise DatasetError(
                 f"{twice[0]} is there twice: leave one copy of each picture, so that none is in two splits."

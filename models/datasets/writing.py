@@ -91,6 +91,9 @@ def commit(temporary: Path, output: Path, total: int) -> None:
     (temporary / "old").mkdir()
     for split in SPLITS:
         (temporary / "new" / split).mkdir(exist_ok=True)  # empty where the source has no such split
+    if any((temporary / "new" / "train").iterdir()):  # that a class is empty is no mistake then
+        for label in range(len(CLASS_NAMES)):
+            (temporary / "new" / "train" / str(label)).mkdir(exist_ok=True)
     temporary.rename(output / SWAP)
 
 

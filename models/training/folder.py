@@ -91,8 +91,16 @@ def find_classes(data: Path) -> list[str]:
     return name_classes(train, data / "classes.txt")
 
 
+def absent_classes(data: Path, class_names: Sequence[str]) -> list[str]:
+    """FER2013's classes that are not among these, where the folders are numbered as FER2013 numbers them."""
+    is_own = (data / "classes.txt").is_file() or not set(class_names) <= set(CLASS_NAMES)
+    return [] if is_own else [name for name in CLASS_NAMES if name not in class_names]
+
+
 def name_classes(folder: Path, listed: Path) -> list[str]:
     """The names of the classes whose folders lie in `folder`; where those are numbered, the file `listed` names them.
+
+    Of FER2013's seven, those whose folders are empty are left out: preprocess.py writes all, and not every set has all.
 
     Raises:
         DatasetError: There are fewer than two class folders, two with one name, or their numbers are not those of the
@@ -108,6 +116,9 @@ def name_classes(folder: Path, listed: Path) -> list[str]:
             f"{folder} should hold the folders 0 to {len(names) - 1}, one for each of {', '.join(names)}; "
             f"for other classes write their names into {listed}, one a line, or name the folders by them"
         )
+    if names == list(CLASS_NAMES):
+        filled = [name for number, name in enumerate(names) if _pictures_in(folder / str(number))]
+        return filled if len(filled) > 1 else names
     return names
 
 
@@ -162,23 +173,21 @@ def list_pictures(folder: Path, class_names: Sequence[str], listed: Path, needs_
     Raises:
         DatasetError: A folder is no class of these, two are one class, or there is no picture (of a class).
     """
-    folders: dict[int, Path] = {}
+    found: dict[int, list[Path]] = {}
     for name in _class_folders(folder) if folder.is_dir() else ():
-        number = _class_number(name, class_names, listed, folder)
-        if number in folders:
-            raise DatasetError(f"{folders[number]} and {folder / name} are both {class_names[number]}: make them one")
-        folders[number] = folder / name
-    files: list[Path] = []
-    targets: list[int] = []
+        if pictures := _pictures_in(folder / name):
+            number = _class_number(name, class_names, listed, folder)
+            if number in found:
+                other = found[number][0].parent
+                raise DatasetError(f"{other} and {folder / name} are both {class_names[number]}: make them one")
+            found[number] = pictures
     for number, name in enumerate(class_names):
-        found = _pictures_in(folders[number]) if number in folders else []
-        if not found and needs_all:
+        if needs_all and number not in found:
             raise DatasetError(
-                f"there is no picture of {name} in {folders.get(number, folder / name)}: each of the "
-                f"{len(class_names)} classes needs some"
+                f"there is no picture of {name} in {folder}: each of the {len(class_names)} classes needs some"
             )
-        files += found
-        targets += [number] * len(found)
+    files = [file for number in sorted(found) for file in found[number]]
+    targets = [number for number in sorted(found) for _ in found[number]]
     if not files:
         raise DatasetError(f"there is no picture in {folder}'s class folders: {', '.join(class_names)}")
     return Listing(files, targets)
