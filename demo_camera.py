@@ -18,6 +18,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from models.packages import check_packages
+
+if __name__ == "__main__":
+    check_packages()  # before the imports that need them
+
 from models.command_line import (
     DONE,
     IN_PART,

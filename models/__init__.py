@@ -6,6 +6,11 @@ classifier = ExpressionClassifier.load()
 faces = classifier.analyze(read_picture("input/1.jpg"))
 """
 
+from models.packages import check_packages, module_run
+
+if module_run():
+    check_packages("cv2")
+
 from models.expressions import CLASS_NAMES
 from models.threads import wait_briefly
 

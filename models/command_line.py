@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from models.errors import UserError
+from models.packages import describe_import_error
 from models.threads import describe_threads
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def script(main: Callable[..., int]) -> Callable[..., int]:
         except UserError as error:
             message, code = str(error), WRONG_USE
         except ImportError as error:
-            message, code = _missing_package(error), WRONG_USE
+            message, code = describe_import_error(error), WRONG_USE
         except BrokenPipeError:  # `… | head` has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return DONE
@@ -230,13 +231,3 @@ def face_record(face: Any, class_names: list[str]) -> dict[str, Any]:
 def has_display() -> bool:
     """Whether a window can be opened. OpenCV's window library ends the process where there is no display."""
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _missing_package(error: ImportError) -> str:
-    text = str(error)
-    if ".so" in text and error.name in ("cv2", None):
-        return (
-            f"OpenCV lacks a library of the system ({text}): on Debian and Ubuntu `apt-get install libgl1 "
-            "libglib2.0-0` brings it, or put opencv-python-headless, which needs none, in opencv-python's place"
-        )
-    return f"{text}: install what the project needs with `python -m pip install -r requirements.txt`"

@@ -15,6 +15,7 @@ import numpy as np
 
 from models.command_line import has_display
 from models.errors import UserError
+from models.packages import opencv_remedy
 
 LARGEST_WIDTH, SMALLEST_WIDTH = 1280, 640  # that a window opens with
 ESCAPE = 27
@@ -36,7 +37,8 @@ def check_display(remedy: str) -> None:
     framework = cv2.currentUIFramework()
     if not framework:
         raise DisplayError(
-            f"this OpenCV is built without windows (opencv-python-headless): {remedy}, or install opencv-python"
+            f"this OpenCV is built without windows: {remedy}, or take one that has them: "
+            f"{opencv_remedy('opencv-python')}"
         )
     if not has_display():
         raise DisplayError(f"there is no display to open a window on: {remedy}")

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from models.faces.detection import Detection, DetectorError
+from models.packages import opencv_remedy
 
 
 class Finder:
@@ -34,15 +35,11 @@ class Finder:
     def __init__(self) -> None:
         if not hasattr(cv2, "CascadeClassifier"):
             raise DetectorError(
-                f"OpenCV {cv2.__version__} knows no Haar cascades: "
-                '`python -m pip install "opencv-python>=4.10,<5"` brings one that does'
+                f"OpenCV {cv2.__version__} knows no Haar cascades: {opencv_remedy()} brings one that does"
             )
         path = Path(cv2.__file__).parent / "data" / "haarcascade_frontalface_alt2.xml"
         if not path.is_file():
-            raise DetectorError(
-                f"OpenCV's cascade {path} is missing: "
-                '`python -m pip install --force-reinstall "opencv-python>=4.10,<5"` brings it'
-            )
+            raise DetectorError(f"OpenCV's cascade {path} is missing: {opencv_remedy()} brings it")
         self._cascade = cv2.CascadeClassifier(str(path))
 
     def find(self, picture: np.ndarray, min_face: float) -> list[Detection]:
