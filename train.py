@@ -107,7 +107,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     # Rare classes are missed: of FER2013 1.5 % are disgusted. What is gained on those is lost on the others.
     data.add_argument(
         "--balance", choices=BALANCES, default="none",
-        help="let all classes count alike, by the weight of a picture in the loss or by how often it is drawn",
+        help="let rare classes count more: weights, by the root of their rarity in the loss; sampling, all alike, by how "
+        "often a picture is drawn",
     )  # fmt: skip
     data.add_argument(
         "--group-pattern", metavar="REGEX",

@@ -16,7 +16,7 @@ from models.errors import DatasetError
 from models.expressions import CLASS_NAMES
 from models.training.dataset import epoch_batches, find_copies, load_split, read_grey
 from models.training.folder import ValShare, find_classes, list_split
-from models.training.loop import class_weights
+from models.training.loop import class_rarity
 from models.vgg16 import VGG16
 from models.views import make_input_spec
 from tests.fer2013_samples import write_data_folder
@@ -229,16 +229,16 @@ def test_copies_are_found_in_a_training_folder_of_another_name(tmp_path):
 # ------------------------------------------------------------------------------------------------ rare classes
 
 
-def test_balancing_weights_make_all_classes_count_alike():
+def test_by_their_rarity_all_classes_count_alike():
     targets = torch.tensor([0] * 6 + [1] * 3 + [2])
-    weights = class_weights(targets, 3)
+    weights = class_rarity(targets, 3)
     assert torch.allclose(weights * targets.bincount(), torch.full((3,), 10 / 3))
     assert weights[targets].mean().item() == pytest.approx(1)
 
 
 def test_balancing_by_sampling_draws_all_classes_alike_and_the_same_for_all_processes():
     targets = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)
-    odds = class_weights(targets, 3)[targets]
+    odds = class_rarity(targets, 3)[targets]
     drawn = torch.cat([batch for batch, _ in epoch_batches(1000, 50, epoch=0, seed=0, odds=odds)])
     assert len(drawn) == 1000 and (targets[drawn].bincount(minlength=3) > 270).all()
     shares = [list(epoch_batches(1000, 50, 0, 0, rank, 2, odds)) for rank in range(2)]
