@@ -38,7 +38,7 @@ from models.command_line import new_parser
 from models.datasets.archives import Tree
 from models.datasets.fer2013 import OFFICIAL_COUNTS, ORIGINAL_MD5, SIDE
 from models.datasets.sets import make_layouts
-from models.datasets.source import MOST_REPORTED, WHERE_TO_GET, Source
+from models.datasets.source import MOST_REPORTED, NO_FACE, WHERE_TO_GET, Source
 from models.datasets.writing import SPLITS, SWAP, TEMPORARY, check_output, commit, recover, write_sample
 from models.errors import DatasetError, UserError
 from models.expressions import CLASS_NAMES
@@ -67,14 +67,17 @@ def find_tree(path: Path | None, output: Path) -> Tree:
 
 def check_complete(source: Source, written: int) -> None:
     """Raises `DatasetError` where too little of the source could be used to call the result the set."""
-    total = written + source.skipped
+    total = written + source.skipped + source.left_out.total()
     if source.skipped > MOST_SKIPPED * total:
         raise DatasetError(
             f"{source.skipped:,} of {total:,} rows or pictures cannot be used (see above), which is more than 1 %. "
             f"Nothing was changed: download {source.tree.path} again, mend it, or say what set it is with --dataset."
         )
     if written == 0 and source.left_out:
-        raise DatasetError(f"{source.tree.path} holds nothing of the seven classes: {describe(source.left_out)}.")
+        remedy = " --no-crop-faces takes pictures whole." if source.left_out[NO_FACE] else ""
+        raise DatasetError(
+            f"{source.tree.path} holds nothing of the seven classes: {describe(source.left_out)}.{remedy}"
+        )
     if written == 0:
         raise DatasetError(f"{source.tree.path} has the header of FER2013, but no rows: download it again.")
 

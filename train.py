@@ -107,8 +107,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     # Rare classes are missed: of FER2013 1.5 % are disgusted. What is gained on those is lost on the others.
     data.add_argument(
         "--balance", choices=BALANCES, default="none",
-        help="let rare classes count more: weights, by the root of their rarity in the loss; sampling, all alike, by how "
-        "often a picture is drawn",
+        help="let rare classes count more: weights, by the root of their rarity in the loss; sampling, all alike, by "
+        "how often a picture is drawn",
     )  # fmt: skip
     data.add_argument(
         "--group-pattern", metavar="REGEX",
@@ -416,8 +416,14 @@ def _train(
     val_split = load_split(data, "val", test_side, limit, class_names, shares, skip)
     if absent := absent_classes(data, class_names):
         run.log(f"beware: {data} has no training picture of {', '.join(absent)}: training on the other classes alone")
+    if gone := set(range(len(class_names))) - set(train_split.targets.tolist()):
+        lost = ", ".join(class_names[number] for number in sorted(gone))
+        if not limit:
+            raise DatasetError(f"no training picture of {lost} can be read: mend some, or move the class away")
     run.log_unreadable(train_split)
     run.log_unreadable(val_split)
+    if shares:
+        run.keep_val([f"{file.parent.name}/{file.name}" for file in list_split(data, "val", class_names, shares).files])
     if remark := list_split(data, "val", class_names, shares).remark:
         run.log(f"beware: {remark}")
     with stop:

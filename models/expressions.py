@@ -17,7 +17,7 @@ SYNONYMS = {
     "Fearful": ("fear", "afraid"),
     "Happy": ("happiness", "joy"),
     "Sad": ("sadness",),
-    "Surprised": ("surprise",),
+    "Surprised": ("surprise", "suprise", "suprised"),  # as some copies spell it
     "Neutral": (),
 }
 # Labels that some sets have besides, and what pictures are left out as.

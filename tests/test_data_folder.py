@@ -209,7 +209,7 @@ def test_training_takes_the_share_and_names_that_nobody_is_told(tmp_path, narrow
     data = write_data_folder(tmp_path / "data", {"train": 10})
     assert train.main(quick(data, tmp_path / "runs", "--val-share", "0.2", "--epochs", "2")) == 0
     log = (only_run(tmp_path / "runs") / "train.log").read_text()
-    assert "no file name tells who is in it" in log and "56 train and 14 val pictures" in log
+    assert "70 of 70 file names do not tell who is in them" in log and "56 train and 14 val pictures" in log
 
 
 def test_a_val_that_is_there_is_taken_whatever_share_is_asked_for(tmp_path):
@@ -258,7 +258,57 @@ def test_a_rare_class_is_found_more_often_where_classes_are_balanced(balance, tm
                 Image.fromarray(pixels).save(tmp_path / split / name / f"{number}.png")
     answers = {}
     for mode in ("none", balance):
-        assert train.main(quick(tmp_path, tmp_path / mode, "--balance", mode, "--epochs", "3")) == 0
+        assert train.main(quick(tmp_path, tmp_path / mode, "--balance", mode, "--epochs", "6")) == 0
         report = json.loads((only_run(tmp_path / mode) / "report.json").read_text())
         answers[mode] = np.sum(report["confusion_matrix"], axis=0)[1]  # how often "rare" was answered
     assert answers[balance] > answers["none"]
+
+
+# -------------------------------------------------------------------------------- shares that would not be honest
+
+
+def test_words_that_are_classes_are_not_taken_for_people(tmp_path):
+    for name in OWN:
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in range(6):
+            (tmp_path / "train" / name / f"{name}_{number}.png").touch()
+    with pytest.raises(DatasetError, match="tell the classes"):
+        list_split(tmp_path, "val", OWN, ValShare(0.2))
+
+
+def test_a_single_name_that_tells_nobody_does_not_part_those_that_do(tmp_path):
+    data = people_folder(tmp_path)
+    (data / "train" / "glad" / "1.png").touch()
+    parts = {split: list_split(data, split, OWN, ValShare(0.2)) for split in ("train", "val")}
+    people = [{file.name.split("_")[0] for file in part.files if "_" in file.name} for part in parts.values()]
+    assert not people[0] & people[1]
+    assert "1 of 91 file names do not tell" in parts["val"].remark
+
+
+def test_a_resumed_run_keeps_to_its_share(tmp_path, narrow, capsys):
+    data = people_folder(tmp_path / "data")
+    runs = tmp_path / "runs"
+    assert train.main(quick(data, runs, "--val-share", "0.2", "--epochs", "2")) == 0
+    for name in OWN:
+        for number in range(9):
+            Image.new("L", (48, 48), number).save(data / "train" / name / f"new_{number}.png")
+    assert train.main(["--resume", "--output", str(runs)]) == 2
+    assert "no longer holds the pictures" in capsys.readouterr().err
+
+
+def test_a_class_of_which_nothing_can_be_read_is_not_trained_without(tmp_path, narrow, capsys):
+    data = write_data_folder(tmp_path / "data", {"train": 4, "val": 2})
+    for file in (data / "train" / "4").iterdir():
+        file.write_bytes(b"")
+    assert train.main(quick(data, tmp_path / "runs", "--skip-unreadable")) == 2
+    assert "no training picture of Sad can be read" in capsys.readouterr().err
+
+
+def test_folds_tell_each_picture_that_they_leave_out(tmp_path, narrow):
+    data = people_folder(tmp_path / "data") / "train"
+    for name in OWN[:2]:
+        (data / name / "p3_1.png").write_bytes(b"")
+    flags = quick(data, tmp_path / "runs", "--folds", "2", "--epochs", "1", "--skip-unreadable")
+    assert train.main(flags) == 0
+    logs = "".join(file.read_text() for file in only_run(tmp_path / "runs").glob("fold-*/train.log"))
+    assert logs.count("p3_1.png is empty") == 2

@@ -5,6 +5,7 @@ import io
 import json
 import zipfile
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import train
 from models import read_picture
 from models.checkpoint import load_checkpoint
 from models.datasets.fer2013 import FerPlus
-from models.datasets.people import describe_groups, doubt_groups, find_groups
+from models.datasets.people import choose_val, describe_groups, doubt_groups, find_groups
 from models.expressions import CLASS_NAMES, expression_of
 from models.faces import face_crop, make_detector
 from preprocess import main
@@ -23,6 +24,7 @@ from tests.fer2013_samples import csv_lines, make_samples
 from tests.test_train import only_run, quick
 
 ROOT = Path(__file__).parent.parent
+NUMBERS = count()
 WORDS = ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
 
 
@@ -37,12 +39,15 @@ def shade(label: int) -> int:
 
 
 def picture(word: str, suffix: str = ".png", mode: str = "L") -> bytes:
-    """An encoded picture in its expression's grey; black for what is none of the seven."""
-    name = expression_of(word)
+    """An encoded picture, no two alike, mostly in its expression's grey; black for what is none of the seven."""
+    name, drawn = expression_of(word), next(NUMBERS)
     grey = shade(CLASS_NAMES.index(name)) if name in CLASS_NAMES else 0
     encoded = io.BytesIO()
     kind = {".jpg": "JPEG", ".tiff": "TIFF"}.get(suffix.lower(), "PNG")
-    Image.new("L", (50, 60), grey).convert(mode).save(encoded, kind)
+    image = Image.new("L", (50, 60), grey)
+    for bit, place in enumerate((8 * column, 8 * row) for row in range(4) for column in range(4)):
+        image.paste(grey + 20 * (drawn >> bit & 1), (*place, place[0] + 8, place[1] + 8))  # no two are alike
+    image.convert(mode).save(encoded, kind)
     return encoded.getvalue()
 
 
@@ -67,7 +72,7 @@ def counts(folder: str = "data") -> dict[str, dict[str, int]]:
     for path in sorted(Path(folder).rglob("*.jpg")):
         split, label = path.parts[-3], int(path.parts[-2])
         with Image.open(path) as image:
-            assert abs(np.asarray(image, float).mean() - shade(label)) < 3, path
+            assert abs(np.median(np.asarray(image, float)) - shade(label)) < 3, path
         found.setdefault(split, Counter())[CLASS_NAMES[label]] += 1
     return {split: dict(number) for split, number in found.items()}
 
@@ -375,9 +380,9 @@ def test_rafd_takes_the_camera_in_front_and_knows_the_model_for_the_person():
 
 
 def test_faces_of_photographs_are_cut_out_as_the_demos_do(capsys):
-    photograph = (ROOT / "input" / "1.jpg").read_bytes()
+    photograph, other = ((ROOT / "input" / f"{number}.jpg").read_bytes() for number in (1, 4))
     nobody = picture("happy", ".jpg", "RGB")
-    files = {"jaffe/KA.HA1.29.jpg": photograph, "jaffe/KL.HA1.158.jpg": nobody, "jaffe/KM.HA1.4.jpg": photograph}
+    files = {"jaffe/KA.HA1.29.jpg": photograph, "jaffe/KL.HA1.158.jpg": nobody, "jaffe/KM.HA1.4.jpg": other}
     assert main([lay(files), "--val-share", "0", "--size", "96"]) == 0
     assert names("train") == {"KA_00029.jpg", "KM_00004.jpg"}
     assert "1 no face found in it" in capsys.readouterr().out
@@ -500,3 +505,156 @@ def test_people_are_counted_and_groups_that_can_hardly_be_people_doubted():
     assert doubt_groups(people) is None
     assert "5 people with 36 pictures each" in doubt_groups([str(number % 5) for number in range(180)])
     assert "another person's" in doubt_groups([str(number) for number in range(180)])
+
+
+# ------------------------------------------------------------------------- what would go wrong without a word
+
+
+def named(names: dict[str, str]) -> dict[str, bytes]:
+    """Pictures by their names, each with the word of its expression."""
+    return {name: picture(word) for name, word in names.items()}
+
+
+def test_a_list_of_other_classes_in_the_output_is_never_left_beside_new_folders(capsys):
+    lay({"classes.txt": "angry\nneutral\n"}, "data")
+    assert main([lay(named({"train/happy/1.png": "happy", "train/sad/2.png": "sad"}))]) == 2
+    assert "classes.txt" in capsys.readouterr().err
+
+
+def test_an_archive_beside_its_folder_is_refused(capsys):
+    files = named({f"faces/{word}/{word}{number}.png": word for word in WORDS for number in range(5)})
+    lay(files)
+    pack(files)
+    Path("set.zip").rename("set/faces.zip")
+    assert main(["set"]) == 2
+    assert "35 pictures are there twice" in capsys.readouterr().err
+
+
+def test_copies_are_left_out_where_they_would_be_in_train_and_val(capsys):
+    files = named({f"faces/{word}/{word}{number}.png": word for word in WORDS for number in range(9)})
+    files |= {"faces/happy/again.png": files["faces/happy/happy1.png"]}
+    assert main([lay(files)]) == 0
+    assert "1 copies of pictures" in capsys.readouterr().out and len(list(Path("data").rglob("*.jpg"))) == 63
+
+
+@pytest.mark.parametrize(
+    "numbers, classes, sentence",
+    [
+        (range(1, 7), WORDS, "name each"),
+        (range(9), WORDS, "name each"),
+        (range(3), ("angry", "hapy", "sad"), "hapy is no"),
+    ],
+)
+def test_numbers_whose_meaning_is_in_doubt_are_refused(numbers, classes, sentence, capsys):
+    files = named({f"train/{number}/{number}.png": "happy" for number in numbers})
+    assert main([lay(files), "--classes", *classes]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_lists_that_contradict_each_other_are_refused(capsys):
+    files = named({f"{split}/0/{split}.png": "happy" for split in ("train", "test")})
+    assert main([lay(files | {"train/classes.txt": "happy\nsad", "test/classes.txt": "sad\nhappy"})]) == 2
+    assert "several classes.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "folders, expected",
+    [
+        (("train.zip", "test.zip"), ("train", "test")),
+        (("Training set", "test_set"), ("train", "test")),
+        (("train", "dev"), ("train", "val")),
+    ],
+)
+def test_splits_are_known_by_the_names_of_archives_and_folders(folders, expected):
+    for folder in folders:
+        files = named({f"{word}/{folder}{number}.png": word for number, word in enumerate(WORDS)})
+        if folder.endswith(".zip"):
+            pack(files)
+            Path("set").mkdir(exist_ok=True)
+            Path("set.zip").rename(f"set/{folder}")
+        else:
+            lay(files, f"set/{folder}")
+    assert main(["set"]) == 0
+    assert counts() == dict.fromkeys(expected, ONE_EACH)
+
+
+def test_splits_of_a_set_of_people_are_kept_and_people_in_both_are_warned_of(capsys):
+    files = named({f"{split}/KA.HA{number}.{number}.png": "happy" for split, number in (("train", 1), ("test", 2))})
+    assert main([lay(files | named({"train/KL.AN1.3.png": "angry"})), "--no-crop-faces"]) == 0
+    assert counts() == {"train": {"Happy": 1, "Angry": 1}, "test": {"Happy": 1}}
+    assert "Beware: 1 people are in several splits, KA" in capsys.readouterr().err
+
+
+def test_linked_folders_and_rarer_suffixes_are_read():
+    lay(named({"elsewhere/1.png": "sad", "set/train/happy/2.png": "happy"}), ".")
+    lay({"train/angry/3.jfif": picture("angry", ".jpg"), "train/angry/4.JPE": picture("angry", ".jpg")})
+    Path("set/train/sad").symlink_to("../../elsewhere")
+    Path("set/train/sad/loop").symlink_to("..")
+    assert main(["set"]) == 0
+    assert counts() == {"train": {"Happy": 1, "Sad": 1, "Angry": 2}}
+
+
+def test_people_of_any_letters_are_kept_apart():
+    people = ("王芳", "李娜", "张伟", "Zoë", "Zoé", "ann.b", "ann b", "Bob")
+    files = named({f"own/{word}/{who}_{word}.png": word for word in WORDS for who in people})
+    assert main([lay(files), "--group-pattern", "([^_]+)_", "--val-share", "0.25"]) == 0
+    found = {split: {name.split("_")[0] for name in names(split)} for split in ("train", "val")}
+    assert found["train"] | found["val"] == {"王芳", "李娜", "张伟", "Zoë", "Zoé", "ann-b", "ann-b-2", "Bob"}
+    assert len(found["val"]) == 2 and not found["train"] & found["val"]
+
+
+def test_known_sets_are_known_in_lower_case_and_with_what_comes_along():
+    codes = dict(zip(("an", "di", "af", "ha", "sa", "su", "ne"), WORDS))
+    files = named(
+        {f"kdef/{who}/{who}{code}s.jpg": word for who in ("af01", "bf01", "am02") for code, word in codes.items()}
+    )
+    averaged = named({f"AKDEF/mean{number}.jpg": "none" for number in range(7)})
+    assert main([lay(files | averaged), "--no-crop-faces", "--val-share", "0.5"]) == 0
+    assert {name.split("_")[0] for name in names("train") | names("val")} == {"F01", "M02"}
+
+
+def test_raf_dbs_numbers_are_not_taken_for_anybody_elses(capsys):
+    files = named({f"train/{number}/train_{number:05d}.png": "happy" for number in range(1, 7)})
+    assert main([lay(files)]) == 2
+    assert "numbered 1 to 6" in capsys.readouterr().err
+
+
+def test_missing_labels_are_named(capsys):
+    files = named({f"S005/001/S005_001_{number:08d}.png": "happy" for number in range(1, 5)})
+    assert main([lay(files)]) == 2
+    assert "Emotion_labels.zip" in capsys.readouterr().err
+
+
+def test_boxes_are_left_alone_where_pictures_are_to_be_taken_whole():
+    table = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal\n"
+    lay(named({"a/1.png": "happy"}) | {"training.csv": table + "a/1.png,1,1,8,8,1;2,1,0,0\n"})
+    assert main(["set", "--no-crop-faces"]) == 0
+    assert counts() == {"train": {"Happy": 1}}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.15, 0.4, 0.45])
+def test_the_share_is_what_was_asked_for(share):
+    groups = [str(number) for number in range(600)]
+    chosen = choose_val(groups, np.arange(600) % 7, share)
+    assert chosen.mean() == pytest.approx(share, abs=0.02)
+
+
+def test_a_class_of_one_person_stays_in_train():
+    groups = ["a", "a", "b", "c", "d", "d"]
+    chosen = choose_val(groups, np.array([0, 1, 0, 0, 0, 2]), 0.25)
+    assert chosen.any() and not chosen[[0, 1, 4, 5]].any()
+
+
+def test_parquet_in_a_folder_a_split_and_without_splits():
+    files = {"default/train/0000.parquet": parquet(None, [(word, word) for word in WORDS])}
+    assert main([lay(files | {"assets/example.png": picture("none")})]) == 0
+    assert counts() == {"train": ONE_EACH}
+    lay({"faces.parquet": parquet(None, [(word, word) for word in WORDS for _ in range(5)])}, "bare")
+    assert main(["bare", "--overwrite"]) == 0
+    assert {split: sum(found.values()) for split, found in counts().items()} == {"train": 28, "val": 7}
+
+
+def test_parquet_numbers_from_one_go_by_the_names_that_a_person_gives():
+    source = lay({"train.parquet": parquet(None, [(word, number) for number, word in enumerate(WORDS, 1)])})
+    assert main([source, "--classes", *WORDS]) == 0
+    assert counts() == {"train": ONE_EACH}

@@ -4,6 +4,7 @@ for name, open_file in walk(Path("fer2013.tar.gz"), left_out=set()):
     ...
 """
 
+import bz2
 import gzip
 import lzma
 import os
@@ -17,9 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from models.errors import DatasetError
-
-# Pillow reads more, but these are what data sets of faces come in.
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm"}
+from models.pictures import PICTURE_SUFFIXES
 
 # What Python's readers raise for archives that are cut short, garbled, or of a later version than they know.
 DAMAGED = (
@@ -80,8 +79,11 @@ def files_below(source: Path, left_out: set[Path]) -> Iterator[Path]:
     if source.is_file():
         yield source
         return
-    for folder, folders, files in os.walk(source, onerror=raise_error):
-        folders[:] = sorted(name for name in folders if not is_hidden(name) and Path(folder, name) not in left_out)
+    seen = {source}
+    for folder, folders, files in os.walk(source, onerror=raise_error, followlinks=True):
+        inner = {name: Path(folder, name).resolve() for name in sorted(folders) if not is_hidden(name)}
+        folders[:] = [name for name, path in inner.items() if path not in left_out | seen]  # a link may lead back
+        seen |= set(inner.values())
         paths = (Path(folder, name) for name in sorted(files) if not is_hidden(name))
         yield from (path for path in paths if path.is_file())  # opening a pipe would wait for ever
 
@@ -106,6 +108,8 @@ def unpack(name: str, open_file: Opener) -> Iterator[tuple[str, Opener]]:
             yield from unpack(name, partial(gzip.GzipFile, fileobj=stream))
         elif start.startswith(b"\xfd7zXZ\0"):
             yield from unpack(name, partial(lzma.LZMAFile, stream))
+        elif start.startswith(b"BZh"):
+            yield from unpack(name, partial(bz2.BZ2File, stream))
         elif start.startswith(b"PK\x03\x04"):
             with zipfile.ZipFile(stream) as archive:
                 for member in archive.infolist():

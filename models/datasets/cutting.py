@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from models.faces import Detection, FaceDetector, face_crop
+from models.pictures import FORMATS
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "TIFF", "WEBP", "PPM")
 LARGEST_PICTURE = 64_000_000  # pixels: a small file may unpack to billions
 
 

@@ -18,7 +18,8 @@ from models.expressions import CLASS_NAMES, expression_of
 # How sets name their splits, in lower case.
 USAGES = {"training": "train", "publictest": "val", "privatetest": "test"}
 SPLIT_FOLDERS = {"train": "train", "val": "val", "test": "test", "valid": "val", "validation": "val", "testing": "test"}
-SPLIT_FOLDERS |= {f"{name}_set": split for name, split in SPLIT_FOLDERS.items()} | USAGES
+SPLIT_FOLDERS |= {"dev": "val"} | USAGES
+SPLIT_FOLDERS |= {f"{name}_set": split for name, split in SPLIT_FOLDERS.items()}
 SPLIT_FOLDERS |= {"fer2013train": "train", "fer2013valid": "val", "fer2013test": "test"}
 
 Counts = tuple[int, ...]  # of each class, in the order of CLASS_NAMES
@@ -55,12 +56,14 @@ class Survey:
         notes: Small files that tell labels, by name.
         tables: Names of csv files with FER2013's columns.
         parquets: Names of parquet files.
+        others: Names of whatever else is there.
     """
 
     pictures: list[str] = field(default_factory=list)
     notes: dict[str, bytes] = field(default_factory=dict)
     tables: list[str] = field(default_factory=list)
     parquets: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
 
     def texts(self, pattern: str) -> dict[str, str]:
         """The notes whose file names match, by name."""
@@ -97,6 +100,8 @@ class Layout:
     def place(self, name: str) -> Place | str:
         """What a picture's folders say."""
         expression = self.expression(folder_of(name))
+        if expression is None:  # happy/ann/1.png, happy/train/1.png
+            expression = next(filter(None, map(expression_of, reversed(name.split("/")[:-1]))), None)
         if expression is None:
             return f"unknown label: its folder is none of {', '.join(CLASS_NAMES)}"
         return Place(split_of(name), expression)
@@ -115,6 +120,7 @@ class NamedFiles(Layout):
     """A set whose file names tell it all.
 
     Attributes:
+        angles: From how many sides each face was photographed.
         pattern: Matches a file name's beginning; its group `expression` is a key of `words`.
     """
 
@@ -122,8 +128,12 @@ class NamedFiles(Layout):
     pattern = re.compile("")
     words: dict[str, str] = {}
 
+    angles = 1
+
     def __init__(self, all_angles: bool = False):
         self.all_angles = all_angles
+        if all_angles:
+            self.official = {"all": tuple(count * self.angles for count in self.official["all"])}
 
     def recognises(self, survey: Survey) -> bool:
         return most(bool(self.pattern.match(file_of(name))) for name in survey.pictures)
@@ -133,8 +143,9 @@ class NamedFiles(Layout):
         if match is None:
             return f"its name is none of {self.title}'s"
         [person] = find_groups([file_of(name)], PERSON_PATTERNS[self.title])
+        person = person.upper().replace("RAFD", "Rafd")
         turned = None if self.all_angles else self.turned(match)
-        return Place(None, turned or self.words[match["expression"].lower()], person)
+        return Place(split_of(name), turned or self.words[match["expression"].lower()], person)
 
     def turned(self, match: re.Match) -> str | None:
         """What the picture is left out as where it does not show the face from the front."""
@@ -153,8 +164,13 @@ def folder_of(name: str) -> str:
 def split_of(name: str) -> str | None:
     """The split that a picture's prefix (`PublicTest_1.jpg`) or else the nearest folder names; None where none does."""
     *folders, file_name = name.lower().split("/")
-    named = [USAGES.get(file_name.split("_")[0]), *map(SPLIT_FOLDERS.get, reversed(folders))]
+    named = [USAGES.get(file_name.split("_")[0]), *map(split_called, reversed(folders))]
     return next(filter(None, named), None)
+
+
+def split_called(folder: str) -> str | None:
+    """The split that a folder or an archive is called: `Training set`, `train_set.tar`."""
+    return SPLIT_FOLDERS.get(re.sub(r"[ -]", "_", folder.lower().split(".")[0]))
 
 
 def most(found: Iterable[bool]) -> bool:

@@ -8,10 +8,11 @@ by the names in the file alone, and where it has none, by those that a person gi
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import IO, Any
 
-from models.datasets.layouts import SPLIT_FOLDERS, file_of
+from models.datasets.layouts import SPLIT_FOLDERS, file_of, split_of
 from models.errors import DatasetError
 
 PICTURE_COLUMNS = ("image", "img", "img_bytes", "image_bytes")
@@ -42,12 +43,20 @@ def rows(file: IO[bytes], name: str) -> Iterator[tuple[str | None, str, bytes]]:
                 f"({', '.join(LABEL_COLUMNS)}): it has {', '.join(table.schema_arrow.names)}."
             )
         names = _class_names(table.schema_arrow, label)
-        own_split = SPLIT_FOLDERS.get(file_of(name).lower().split("-")[0].split(".")[0])
+        own_split = next(
+            filter(None, map(SPLIT_FOLDERS.get, re.split(r"[-_.]", file_of(name).lower()))), split_of(name)
+        )
         for batch in table.iter_batches(ROWS, columns=[column for column in (picture, label, usage) if column]):
             for row in batch.to_pylist():
                 content, value = row[picture], row[label]
                 content = content.get("bytes") if isinstance(content, dict) else content
-                word = names[value] if names and isinstance(value, int) and 0 <= value < len(names) else str(value)
+                word = (
+                    ""
+                    if value is None
+                    else names[value]
+                    if names and isinstance(value, int) and 0 <= value < len(names)
+                    else str(value)
+                )
                 split = SPLIT_FOLDERS.get(str(row[usage]).lower()) if usage else own_split
                 yield split, word, content if isinstance(content, bytes) else b""
     except (pyarrow.ArrowException, OSError) as error:

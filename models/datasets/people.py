@@ -11,6 +11,7 @@ Were pictures of one person spread over training and test, the network would be 
 import re
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -18,10 +19,10 @@ from models.errors import DatasetError
 
 # The names of sets whose people are known, each told by its groups, joined. Matched against a name's beginning.
 PERSON_PATTERNS = {
-    "CK+": r"(S\d{3})_\d{3}_\d{8}",  # S005_001_00000011.png: frame 11 of take 1 of person S005
-    "JAFFE": r"([A-Z]{2})\.(?:AN|DI|FE|HA|SA|SU|NE)\d\.\d",  # KA.AN1.39.tiff
-    "KDEF": r"[AB]([FM]\d{2})(?:AF|AN|DI|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)",  # AF01ANS.JPG: session A, person F01
-    "RaFD": r"(Rafd)\d{3}_(\d{2})_",  # Rafd090_01_Caucasian_female_angry_frontal.jpg: camera at 90 degrees, model 01
+    "CK+": r"(?i)(S\d{3})_\d{3}_\d{8}",  # S005_001_00000011.png: frame 11 of take 1 of person S005
+    "JAFFE": r"(?i)([A-Z]{2})\.(?:AN|DI|FE|HA|SA|SU|NE)\d\.\d",  # KA.AN1.39.tiff
+    "KDEF": r"(?i)[AB]([FM]\d{2})(?:AF|AN|DI|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)",  # AF01ANS.JPG: session A, person F01
+    "RaFD": r"(?i)(Rafd)\d{3}_(\d{2})_",  # Rafd090_01_Caucasian_female_angry_frontal.jpg: camera 90, model 01
 }
 OTHER_PATTERN = "([^_]+)_"  # any other set's, and what preprocess.py writes: the person, _, the number
 FEW_PEOPLE, MANY_PICTURES = 10, 30  # fewer people with more pictures each are hardly people
@@ -74,9 +75,15 @@ def describe_groups(groups: Sequence[str]) -> str:
     return f"{len(groups)} pictures of {len(people)} people: {', '.join(people[:MOST_NAMED])}{more}"
 
 
-def doubt_groups(groups: Sequence[str]) -> str | None:
-    """Why these groups can hardly be people, or None."""
+def doubt_groups(groups: Sequence[str], targets: Sequence[int] = ()) -> str | None:
+    """Why these groups can hardly be people, or None.
+
+    Args:
+        targets: The class of each picture, if known.
+    """
     people = Counter(groups)
+    if len(set(zip(groups, targets))) == len(people) == len(set(targets)) > 1:
+        return "they are the classes: --group-pattern says what in a name tells the person"
     if len(people) == len(groups):
         return (
             "each picture counts as another person's: where people have several, they are in training and test alike, "
@@ -88,6 +95,48 @@ def doubt_groups(groups: Sequence[str]) -> str | None:
             "session that the names are divided by? --group-pattern says what in a name tells the person"
         )
     return None
+
+
+def choose_val(groups: Sequence[str], targets: np.ndarray, share: float) -> np.ndarray:
+    """Which pictures become val, so that nobody is in val and train, and train has all classes.
+
+    Args:
+        groups: Who is in each picture.
+        targets: int `[N]`, their classes.
+        share: From 0 to 0.5; what comes out is as near to it as whole people allow.
+
+    Returns:
+        bool `[N]`, the same for the same pictures.
+
+    Raises:
+        DatasetError: There are too few people, or the groups are the classes.
+    """
+    if not share:
+        return np.zeros(len(groups), bool)
+    if len(set(groups)) == 1:
+        raise DatasetError(f"all pictures are of {groups[0]}, by their names: --group-pattern says who is in them")
+    if len(set(zip(groups, targets.tolist()))) == len(set(groups)) == len(set(targets.tolist())):
+        raise DatasetError(
+            f"the names tell the classes ({', '.join(sorted(set(groups))[:MOST_NAMED])}), not people: --group-pattern "
+            "says who is in a picture; '(.+)' takes each for another person's"
+        )
+    people = np.array(groups)
+    of_class = [people[targets == label] for label in np.unique(targets)]
+    free = ~np.isin(people, [who[0] for who in of_class if len(set(who)) == 1])  # the others alone show a class
+    chosen = np.zeros(len(groups), bool)
+    if len(set(people[free])) > 1:
+        wanted = Fraction(share).limit_denominator(20)
+        parts, taken = wanted.denominator, wanted.numerator
+        if parts > len(set(people[free])):
+            parts = len(set(people[free]))
+            taken = max(1, round(share * parts))
+        chosen[free] = assign_folds(people[free].tolist(), targets[free], parts, seed=0) <= taken
+    for who in of_class:  # of which only val would have pictures
+        if set(who) <= set(people[chosen]):
+            chosen &= ~np.isin(people, who)
+    if not chosen.any():
+        raise DatasetError("there are too few people for a val of its own: each class needs pictures of two or more")
+    return chosen
 
 
 def assign_folds(groups: Sequence[str], targets: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -25,16 +26,21 @@ class RafDb(Layout):
     name, title = "rafdb", "RAF-DB"
     numbers = {1: SURPRISED, 2: FEARFUL, 3: DISGUSTED, 4: HAPPY, 5: SAD, 6: ANGRY, 7: NEUTRAL}
     official = {"train": (705, 717, 281, 4772, 1982, 1290, 2524), "test": (162, 160, 74, 1185, 478, 329, 680)}
-    pattern = re.compile(r"(train|test)_\d+(_aligned)?\.")
+    pattern = re.compile(r"(?i)(train|test)_\d+(_aligned)?\.")
 
     def recognises(self, survey: Survey) -> bool:
-        return most(bool(self.pattern.match(file_of(name))) for name in survey.pictures)
+        names = [self.pattern.match(file_of(name)) for name in survey.pictures]
+        return most(map(bool, names)) and bool(
+            survey.texts("list_patition_label.txt") or any(match and match[2] for match in names)
+        )
 
     def places(self, survey: Survey) -> dict[str, Place | str]:
         lists = survey.texts("list_patition_label.txt")  # its authors' spelling
         words = " ".join(text for name, text in lists.items() if not is_compound(name)).split()
         labels = dict(zip(words[::2], words[1::2]))
         self.photographs = not any(_is_face(name) for name in survey.pictures)
+        if not labels and not any(self.expression(folder_of(name)) for name in survey.pictures):
+            raise DatasetError("RAF-DB's labels are missing: put list_patition_label.txt beside the pictures.")
         return {name: self._listed(name, labels) for name in survey.pictures}
 
     def _listed(self, name: str, labels: dict[str, str]) -> Place | str:
@@ -46,7 +52,7 @@ class RafDb(Layout):
         expression = self.expression(labels.get(file_of(name).replace("_aligned", ""), folder_of(name)))
         if expression is None:
             return "list_patition_label.txt does not name it, and its folder is none of 1 to 7"
-        return Place(match[1] if match else split_of(name), expression)
+        return Place(match[1].lower() if match else split_of(name), expression)
 
 
 def is_compound(name: str) -> bool:
@@ -125,6 +131,9 @@ class CkPlus(Layout):
         emotions = survey.texts(r".*_emotion\.txt")
         self.photographs = bool(emotions)
         if not emotions:
+            self.official = {"all": (*self.official["all"][:-1], 0)}
+            if survey.pictures and not any(expression_of(folder_of(name)) for name in survey.pictures):
+                raise DatasetError("CK+'s labels are missing: put Emotion_labels.zip beside the pictures.")
             return {name: self._peak(name) for name in survey.pictures}
         labels = {}
         for name, text in emotions.items():  # S005_001_00000011_emotion.txt holds "   3.0000000e+00"
@@ -138,7 +147,7 @@ class CkPlus(Layout):
         expression = expression_of(folder_of(name))
         if expression is None or not self.pattern.match(file_of(name)):
             return "unknown label: its folder or its name is none of CK+'s"
-        return Place(None, expression, _person(name))
+        return Place(split_of(name), expression, _person(name))
 
     def _take(self, names: list[str], expression: str | None) -> list[tuple[str, Place | str]]:
         """The frames of one sequence, in order."""
@@ -156,7 +165,7 @@ class CkPlus(Layout):
 
 
 def _person(name: str) -> str:
-    return find_groups([file_of(name)], PERSON_PATTERNS["CK+"])[0]
+    return find_groups([file_of(name)], PERSON_PATTERNS["CK+"])[0].upper()
 
 
 class Jaffe(NamedFiles):
@@ -164,7 +173,7 @@ class Jaffe(NamedFiles):
 
     name, title = "jaffe", "JAFFE"
     official = {"all": (30, 29, 32, 31, 31, 30, 30)}
-    pattern = re.compile(r"[A-Z]{2}\.(?P<expression>AN|DI|FE|HA|SA|SU|NE)\d\.\d+")
+    pattern = re.compile(r"(?i)[A-Z]{2}\.(?P<expression>AN|DI|FE|HA|SA|SU|NE)\d\.\d+")
     words = dict(zip(("an", "di", "fe", "ha", "sa", "su", "ne"), CLASS_NAMES))
 
 
@@ -173,11 +182,18 @@ class Kdef(NamedFiles):
 
     name, title = "kdef", "KDEF"
     official = {"all": (140,) * 7}
-    pattern = re.compile(r"[AB][FM]\d{2}(?P<expression>AF|AN|DI|HA|NE|SA|SU)(?P<angle>S|HL|HR|FL|FR)\.")
+    pattern = re.compile(r"(?i)[AB][FM]\d{2}(?P<expression>AF|AN|DI|HA|NE|SA|SU)(?P<angle>S|HL|HR|FL|FR)\.")
     words = dict(zip(("an", "di", "af", "ha", "sa", "su", "ne"), CLASS_NAMES))
 
+    angles = 5
+
+    def place(self, name: str) -> Place | str:
+        if "akdef" in name.lower().split("/"):  # which comes along in KDEF_and_AKDEF.zip
+            return Place(None, "averaged faces")
+        return super().place(name)
+
     def turned(self, match: re.Match) -> str | None:
-        return None if match["angle"] == "S" else TURNED
+        return None if match["angle"].upper() == "S" else TURNED
 
 
 class Rafd(NamedFiles):
@@ -187,7 +203,9 @@ class Rafd(NamedFiles):
     official = {"all": (201,) * 7}
     words = dict(zip(("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral"), CLASS_NAMES))
     words |= {"contemptuous": CONTEMPT}
-    pattern = re.compile(rf"Rafd(?P<camera>\d{{3}})_\d{{2}}_\w+?_(?:fe)?male_(?P<expression>{'|'.join(words)})_")
+    pattern = re.compile(rf"(?i)Rafd(?P<camera>\d{{3}})_\d{{2}}_\w+?_(?:fe)?male_(?P<expression>{'|'.join(words)})_")
+
+    angles = 5
 
     def turned(self, match: re.Match) -> str | None:
         return None if match["camera"] == "090" else TURNED
@@ -202,20 +220,46 @@ class Folders(Layout):
         self._classes = classes
 
     def recognises(self, survey: Survey) -> bool:
-        self._number(survey)
-        return any(self.expression(folder_of(name)) for name in survey.pictures)
+        return bool(survey.texts("classes.txt")) or any(isinstance(self.place(name), Place) for name in survey.pictures)
 
     def places(self, survey: Survey) -> dict[str, Place | str]:
-        self._number(survey)
+        listed = {
+            tuple(filter(None, map(str.strip, text.split("\n")))) for text in survey.texts("classes.txt").values()
+        }
+        if len(listed) > 1 and not self._classes:
+            raise DatasetError(
+                "There are several classes.txt, which differ: say with --classes what the numbers stand for."
+            )
+        self.number({int(word) for word in map(folder_of, survey.pictures) if word.isdecimal()}, *listed)
         return super().places(survey)
 
-    def _number(self, survey: Survey) -> None:
-        """Learns the numbers from --classes, or from classes.txt; they begin where the folders' do."""
-        listed = [line.strip() for text in survey.texts("classes.txt").values() for line in text.splitlines()]
-        names = list(self._classes) or [name for name in listed if name]
-        found = [int(word) for word in map(folder_of, survey.pictures) if word.isdecimal()]
-        start = 1 if found and min(found) == 1 and max(found) == len(names) else 0
+    def number(self, found: set[int], listed: Sequence[str] = ()) -> None:
+        """Learns what the numbers stand for, from --classes or else from classes.txt, and says so.
+
+        Args:
+            found: The numbers that there are.
+
+        Raises:
+            DatasetError: A name is none that is known, or it cannot be told whether they begin with 0 or 1.
+        """
+        names = list(self._classes or listed)
+        if not names or not found:
+            return
+        for name in names:
+            if expression_of(name) is None:
+                raise DatasetError(
+                    f"{name} is no expression: take {', '.join(CLASS_NAMES)}, or contempt, unknown or none for what is "
+                    "to be left out."
+                )
+        start = 0 if 0 in found else 1
+        if max(found) >= start + len(names) or (start and max(found) < len(names)):
+            raise DatasetError(
+                f"The numbers are {min(found)} to {max(found)}, and there are {len(names)} names: name each from "
+                "the first on, also those of which there is no picture."
+            )
         self.numbers = {number: expression_of(name) or name for number, name in enumerate(names, start)}
+        told = ", ".join(f"{number} {name}" for number, name in self.numbers.items())
+        print(f"The numbers stand for: {told}.", file=sys.stderr)
 
 
 def make_layouts(classes: Sequence[str] = (), all_angles: bool = False) -> dict[str, Layout]:

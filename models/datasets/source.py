@@ -12,22 +12,19 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from models.datasets import parquet
-from models.datasets.archives import Tree, is_picture
+from models.datasets.archives import Opener, Tree, is_picture
 from models.datasets.cutting import cut_face, decode
+from models.datasets.dividing import divide, name_people, number_pictures, told
 from models.datasets.fer2013 import COLUMNS, OFFICIAL_COUNTS, ORIGINAL_MD5, columns_of, parse_row, split_line
 from models.datasets.layouts import Place, Survey, file_of
-from models.datasets.people import PERSON_PATTERNS, assign_folds, find_groups, find_pattern
-from models.datasets.sets import choose_layout, make_layouts
+from models.datasets.sets import Folders, choose_layout, make_layouts
 from models.datasets.writing import Sample
 from models.errors import DatasetError, UserError
 from models.faces import make_detector
@@ -36,12 +33,18 @@ NOTES = re.compile(
     r"(list_patition_label|classes|.*_emotion)\.txt|.*_exp\.npy|fer2013new\.csv|label\.csv", re.IGNORECASE
 )
 LONGEST_LINE = 1 << 20  # bytes; a row of FER2013 has at most 9,230
+LABELS_BESIDE = re.compile(r"(label|annotation|emotion)[^/]*\.(csv|txt|json|xlsx?)$", re.IGNORECASE)
+COPIES, NO_FACE = "copies of pictures that are there already", "no face found in it"
 MOST_REPORTED = 20
 WHERE_TO_GET = """Get FER2013 from one of
   https://www.kaggle.com/competitions/challenges-in-representation-learning-facial-expression-recognition-challenge/data
   https://www.kaggle.com/datasets/msambare/fer2013
 put the file into data/, packed as it is, and type
   python preprocess.py"""
+
+
+class Copy(ValueError):
+    """A picture that was seen before."""
 
 
 class Source:
@@ -86,6 +89,8 @@ class Source:
         self.left_out: Counter[str] = Counter()
         self.people: set[str] = set()
         self.md5: Any = None
+        self._seen: set[tuple[bytes, str]] = set()
+        self._written = 0
         self._group_pattern, self._val_share, self._crop = group_pattern, val_share, crop
         self._detector: Any = None
         with tree.reading():
@@ -94,6 +99,9 @@ class Source:
         asked = "folders" if classes or (not asked and self._survey.parquets and not self._survey.tables) else asked
         layout = choose_layout(layouts, self._survey, asked)
         if layout is None:
+            closed = [name for name in self._survey.others if name.lower().endswith((".rar", ".7z"))]
+            if closed:
+                raise DatasetError(f"{closed[0]} is of a kind that is not read here: unpack it, and name the folder.")
             raise DatasetError(
                 f"No FER2013 in {tree.path}, nor another set: no csv with the columns emotion, pixels, Usage and no "
                 f"class folders like train/angry.\n{WHERE_TO_GET}"
@@ -108,6 +116,9 @@ class Source:
             DatasetError: It cannot be read to its end.
         """
         survey = self._survey
+        is_table = bool(survey.tables) and self.layout.reads_tables
+        if survey.tables and not is_table and not survey.pictures:
+            raise DatasetError(f"{survey.tables[0]} is a csv as of FER2013: read it with --dataset fer2013 or ferplus.")
         try:
             places = self.layout.places(survey)
         except (ValueError, KeyError) as error:
@@ -115,13 +126,25 @@ class Source:
                 raise
             raise DatasetError(f"{self.layout.title}'s labels cannot be read ({error}): download it again.") from error
         self._crops = self.layout.photographs if self._crop is None else self._crop
+        labelled = len(told(places))
+        beside = [name for name in survey.others if LABELS_BESIDE.search(name) and name not in survey.notes]
+        if beside and labelled:
+            self._say(f"labels are taken from folders and names; {', '.join(beside[:3])} is not read")
+        if labelled and survey.parquets and not is_table:
+            raise DatasetError(f"{self.tree.path} holds pictures in folders and parquet files: name one of them.")
         with self.tree.reading():
-            if survey.tables and self.layout.reads_tables:
+            if is_table:
+                if labelled:
+                    self._say(f"the csv is read; {labelled:,} pictures in folders beside it are not")
                 yield from self._rows(self._one_table(survey.tables))
-            elif survey.pictures:
-                yield from self._pictures(places)
-            else:
+            elif survey.parquets:
                 yield from self._parquet_rows()
+            else:
+                yield from self._pictures(places)
+        if 3 * self.left_out[COPIES] > self.left_out.total() + self._written:
+            raise DatasetError(
+                f"{self.left_out[COPIES]:,} pictures are there twice: does an archive lie beside its folder? Name one."
+            )
 
     def _look_through(self) -> Survey:
         survey = Survey()
@@ -131,6 +154,7 @@ class Source:
             elif is_parquet(name):
                 survey.parquets.append(name)
             else:
+                survey.others.append(name)
                 with io.BufferedReader(open_file(), LONGEST_LINE) as stream:
                     header = stream.readline(LONGEST_LINE)
                     if set(columns_of(header)) >= COLUMNS:
@@ -141,8 +165,8 @@ class Source:
 
     def _one_table(self, tables: list[str]) -> str:
         """The csv to read: FER2013 was given out as two with the same rows."""
-        others = sorted({file_of(name) for name in tables} - set(ORIGINAL_MD5.values()))
-        if len(tables) > 1 and others:
+        names = [file_of(name) for name in tables]
+        if len(tables) > 1 and not (len(set(names)) == len(names) and set(names) <= set(ORIGINAL_MD5.values())):
             raise DatasetError(f"There are several csv files with FER2013's columns, {', '.join(tables)}: name one.")
         return tables[0]
 
@@ -170,9 +194,15 @@ class Source:
             number += 1
 
     def _parquet_rows(self) -> Iterator[Sample]:
-        number = 0
-        for name, open_file in self.tree.files():
-            for split, word, content in parquet.rows(open_file(), name) if is_parquet(name) else ():
+        number, share = 0, self._val_share
+        if isinstance(self.layout, Folders):
+            found = (row for name, open_file in self._parquet_files() for row in parquet.rows(open_file(), name))
+            self.layout.number({int(word) for _, word, _ in found if word.isdecimal()})
+        for name, open_file in self._parquet_files():
+            for split, word, content in parquet.rows(open_file(), name):
+                if split is None:
+                    self.divided = True
+                    split = "val" if int((number + 1) * share) > int(number * share) else "train"
                 expression = self.layout.expression(word)
                 if expression is None and word.isdecimal():
                     raise DatasetError(
@@ -184,14 +214,23 @@ class Source:
                     yield from self._sample(place, number, partial(decode, content))
                 number += 1
 
+    def _parquet_files(self) -> Iterator[tuple[str, Opener]]:
+        return ((name, open_file) for name, open_file in self.tree.files() if is_parquet(name))
+
     def _pictures(self, places: dict[str, Place | str]) -> Iterator[Sample]:
-        places = self._divide(self._name_people(places))
+        places, remarks = name_people(places, self._group_pattern, self.layout.name == "folders")
+        splits = {place.split for place in told(places).values()}
+        if splits == {None}:
+            self.divided, places = True, divide(places, self._val_share)
+        self.people = {place.person for place in told(places).values()}
+        for remark in remarks:
+            self._say(remark)
         self.total = len(places)
         numbers = number_pictures(places)
         for name, open_file in self.tree.files():
             if is_picture(name):
                 with open_file() as file, self._skipping(name):
-                    yield from self._sample(places[name], numbers[name], lambda: decode(file.read()))
+                    yield from self._sample(places[name], numbers[name], lambda: self._decoded(name, file.read()))  # noqa: B023
 
     def _sample(self, place: Place | str, number: int, picture: Callable[[], Image.Image]) -> Iterator[Sample]:
         """Yields the sample, if it is of a class.
@@ -208,15 +247,29 @@ class Source:
             raise ValueError(
                 "unknown split: its name does not begin with Training_, and no folder is train, val or test"
             )
-        if place.box or self._crops:
+        if self._crops or (place.box and self._crop is None):
             self._detector = self._detector or make_detector()
             shown = cut_face(picture(), place.box, self._detector)
         else:
             shown = picture()
         if shown is None:
-            self.left_out["no face found in it"] += 1
+            self.left_out[NO_FACE] += 1
         else:
+            self._written += 1
             yield Sample(place.split, place.label, number, shown.convert("L"), place.person)
+
+    def _decoded(self, name: str, content: bytes) -> Image.Image:
+        """The picture, unless it is there already: where train and val are made here, one copy would be in each.
+
+        Raises:
+            Copy: It was seen before. FER2013 holds copies from the first; there they stay.
+        """
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        key = (digest, "") if self.divided else (digest, "/".join(name.split("/")[-3:]))
+        if self.layout.name != "fer2013" and key in self._seen:
+            raise Copy
+        self._seen.add(key)
+        return decode(content)
 
     @contextmanager
     def _skipping(self, where: str) -> Iterator[None]:
@@ -225,61 +278,17 @@ class Source:
             yield
         except UserError:
             raise
+        except Copy:
+            self.left_out[COPIES] += 1
         except ValueError as reason:
             self.skipped += 1
             if self.skipped <= MOST_REPORTED:
                 tqdm.write(f"Skipped {where}: {reason}.", file=sys.stderr)
 
-    def _name_people(self, places: dict[str, Place | str]) -> dict[str, Place | str]:
-        """Who is in each picture, where the set itself does not tell and the names do."""
-        told = {name: place for name, place in places.items() if isinstance(place, Place) and place.label is not None}
-        files = [file_of(name) for name in told]
-        pattern = self._group_pattern or (find_pattern(files) if self.layout.name == "folders" else None)
-        if self._group_pattern or pattern in PERSON_PATTERNS.values():
-            people = dict(zip(told, find_groups(files, pattern)))
-            places = places | {name: replace(place, person=plain(people[name])) for name, place in told.items()}
-        self.people = {
-            place.person for place in places.values() if isinstance(place, Place) and place.label is not None
-        }
-        pictures = Counter((file_of(name), place.expression) for name, place in told.items())
-        twice = [name for (name, _), count in pictures.items() if count > 1]
-        if "" not in self.people and twice:
-            raise DatasetError(
-                f"{twice[0]} is there twice: leave one copy of each picture, so that none is in two splits."
-            )
-        return places
-
-    def _divide(self, places: dict[str, Place | str]) -> dict[str, Place | str]:
-        """Divides a set without splits into train and val, so that nobody is in both."""
-        told = {name: place for name, place in places.items() if isinstance(place, Place) and place.label is not None}
-        if not told or any(place.split for place in told.values()):
-            return places
-        self.divided = True
-        groups = [place.person or name for name, place in told.items()]
-        is_val = np.zeros(len(groups), bool)
-        if self._val_share:
-            parts = min(round(1 / self._val_share), len(set(groups)))
-            if parts < 2:
-                raise DatasetError(f"All pictures are of {groups[0]}: --val-share 0 puts them into train.")
-            targets = np.array([place.label for place in told.values()])
-            is_val = assign_folds(groups, targets, parts, seed=0) == 1
-        splits = np.where(is_val, "val", "train").tolist()
-        return places | {name: replace(place, split=split) for (name, place), split in zip(told.items(), splits)}
-
-
-def plain(person: str) -> str:
-    """A person as a file's name may begin; without the sign that parts it from the number."""
-    return re.sub("[^A-Za-z0-9-]", "-", person)
+    @staticmethod
+    def _say(text: str) -> None:
+        tqdm.write(f"Beware: {text}.", file=sys.stderr)
 
 
 def is_parquet(name: str) -> bool:
     return name.lower().endswith(".parquet")
-
-
-def number_pictures(places: dict[str, Place | str]) -> dict[str, int]:
-    """Numbers each picture by the last number in its name, or all from 0 on where two of a split would then be one."""
-    digits = [re.findall("[0-9]+", PurePosixPath(name).stem)[-1:] for name in places]
-    splits = [place.split if isinstance(place, Place) else "" for place in places.values()]
-    if all(digits) and len({(split, int(last)) for split, [last] in zip(splits, digits)}) == len(places):
-        return {name: int(last) for name, [last] in zip(places, digits)}
-    return {name: number for number, name in enumerate(places)}

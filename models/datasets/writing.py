@@ -64,6 +64,11 @@ def check_output(output: Path, overwrite: bool) -> None:
     Raises:
         DatasetError: a split is there already and `overwrite` is off, or it holds what this script never writes.
     """
+    if (output / "classes.txt").exists():
+        raise DatasetError(
+            f"{output / 'classes.txt'} says what numbered folders stand for, and those written here are numbered "
+            "as FER2013's: move it away, or write elsewhere with --output."
+        )
     for folder in (output / split for split in SPLITS):
         names = {path.name for path in folder.iterdir() if not is_hidden(path.name)} if folder.exists() else set()
         foreign = sorted(names - set(map(str, range(len(CLASS_NAMES)))))

@@ -9,13 +9,14 @@ Folders count by the names of their classes, never by their places: the same nam
 test and in a checkpoint, whatever else is there.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from models.datasets.people import assign_folds, doubt_groups, find_groups
+from models.datasets.people import choose_val, doubt_groups, find_groups, find_pattern
 from models.errors import DatasetError
 from models.expressions import CLASS_NAMES, expression_of
 from models.pictures import PICTURE_SUFFIXES
@@ -224,19 +225,21 @@ def _pictures_in(folder: Path) -> list[Path]:
 def _share_of(listing: Listing, val_share: ValShare, is_val: bool) -> Listing:
     """Val's pictures or train's, of a listing of both, with nobody in the two."""
     names = [file.name for file in listing.files]
-    try:
+    if val_share.group_pattern:
         groups = find_groups(names, val_share.group_pattern)
-        doubt = doubt_groups(groups)
-    except DatasetError:
-        if val_share.group_pattern:
-            raise
-        groups, doubt = [str(file) for file in listing.files], None
-    remark = doubt or ""
-    if len(set(groups)) == len(groups):
-        remark = "no file name tells who is in it: pictures of one person may be in train and in val"
-    parts = min(round(1 / val_share.share), len(set(groups)))
-    if parts < 2:
-        raise DatasetError(f"all pictures are of {groups[0]}, by their names: --group-pattern says who is in them")
-    chosen = assign_folds(groups, np.array(listing.targets), parts, seed=0) == 1
+    else:
+        pattern = find_pattern(names)
+        told = [re.match(pattern, name) for name in names]
+        groups = [
+            find_groups([name], pattern)[0] if match else str(file)
+            for name, match, file in zip(names, told, listing.files)
+        ]
+    remark = doubt_groups(groups) or ""
+    if untold := [group for group, file in zip(groups, listing.files) if group == str(file)]:
+        remark = (
+            f"{len(untold)} of {len(groups)} file names do not tell who is in them, {Path(untold[0]).name} for one: "
+            "pictures of one person may be in train and in val; --group-pattern says what in a name tells the person"
+        )
+    chosen = choose_val(groups, np.array(listing.targets), val_share.share)
     part = listing.taking(np.flatnonzero(chosen if is_val else ~chosen).tolist())
     return Listing(part.files, part.targets, remark)

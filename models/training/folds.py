@@ -27,7 +27,7 @@ from models.checkpoint import build_network, load_checkpoint, save_atomically
 from models.datasets.people import assign_folds, describe_groups, doubt_groups, find_groups
 from models.errors import DatasetError
 from models.training.dataset import PICTURE_SIDE, Split, read_pictures
-from models.training.folder import Listing, list_pictures, name_classes
+from models.training.folder import Listing, find_split, list_pictures, name_classes
 from models.training.loop import Trainer
 from models.training.metrics import format_report
 from models.training.run import SUMMARY, Run, RunError, StopSignal, make_report
@@ -92,10 +92,10 @@ def plan_folds(data: Path, count: int, group_pattern: str | None, seed: int, lim
     """
     if not data.is_dir():
         raise DatasetError(f"there is no folder {data}: --folds takes one folder that holds a folder a class")
-    if (data / "train").is_dir():
+    if train := find_split(data, "train"):
         raise DatasetError(
             f"{data} is divided already, and --folds divides one folder of class folders: name that, "
-            f"for example --data {data / 'train'}"
+            f"for example --data {train}"
         )
     class_names = name_classes(data, data / "classes.txt")
     listing = list_pictures(data, class_names, data / "classes.txt").limited(limit)
@@ -129,7 +129,7 @@ def cross_validate(
     """
     _keep_to_plan(run, plan)
     run.log(describe_groups(plan.groups))
-    if doubt := doubt_groups(plan.groups):
+    if doubt := doubt_groups(plan.groups, plan.listing.targets):
         run.log(f"beware: {doubt}")
     with stop:
         for number in range(1, plan.count + 1):
@@ -161,6 +161,7 @@ def _keep_to_plan(run: Run, plan: FoldPlan) -> None:
 
 def _do_fold(fold: Run, number: int, plan: FoldPlan, fit: Callable, test_side: int) -> bool:
     train_split, test_split = plan.load(number, test_side, fold.config["skip_unreadable"])
+    fold.log_unreadable(test_split)  # each picture is tested once, and so told once
     trainer = fit(fold, train_split, test_split)
     if trainer is None:
         return False

@@ -128,6 +128,22 @@ class Run:
             with open(self.folder / "train.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
 
+    def keep_val(self, names: list[str]) -> None:
+        """Writes down which pictures are val where they are a share of train, or makes sure that they are the same.
+
+        Raises:
+            RunError: The data folder changed, and with it who is in val: some were trained on before.
+        """
+        kept = self.folder / "val.txt"
+        text = "\n".join(names)
+        if not kept.is_file():
+            self.write_text("val.txt", text)
+        elif kept.read_text(encoding="utf-8", errors="surrogateescape") != text:
+            raise RunError(
+                f"{self.config['data']} no longer holds the pictures that this run divided into train and val, see "
+                f"{kept}: put those back, or leave out --resume and start anew"
+            )
+
     def log_unreadable(self, split: Split) -> None:
         """Says what --skip-unreadable left out of a split."""
         if split.unreadable:
