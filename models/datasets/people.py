@@ -21,7 +21,7 @@ from models.errors import DatasetError
 PERSON_PATTERNS = {
     "CK+": r"(?i)(S\d{3})_\d{3}_\d{8}",  # S005_001_00000011.png: frame 11 of take 1 of person S005
     "JAFFE": r"(?i)([A-Z]{2})\.(?:AN|DI|FE|HA|SA|SU|NE)\d\.\d",  # KA.AN1.39.tiff
-    "KDEF": r"(?i)[AB]([FM]\d{2})(?:AF|AN|DI|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)",  # AF01ANS.JPG: session A, person F01
+    "KDEF": r"(?i)(?:A|B)([FM]\d{2})(?:AF|AN|DI|HA|NE|SA|SU)(?:S|HL|HR|FL|FR)",  # AF01ANS.JPG: session A, person F01
     "RaFD": r"(?i)(Rafd)\d{3}_(\d{2})_",  # Rafd090_01_Caucasian_female_angry_frontal.jpg: camera 90, model 01
 }
 OTHER_PATTERN = "([^_]+)_"  # any other set's, and what preprocess.py writes: the person, _, the number
