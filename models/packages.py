@@ -57,7 +57,8 @@ def module_run() -> str:
     """The module that `python -m models.…` is about to run, while Python imports the packages above it, else ""."""
     words = getattr(sys, "orig_argv", [])
     # Until Python has found the module, argv[0] is "-m".
-    return next((word for word in words if word.startswith("models.")), "") if sys.argv[:1] == ["-m"] else ""
+    module = words[words.index("-m") + 1] if sys.argv[:1] == ["-m"] and "-m" in words else ""
+    return module if module.startswith("models.") else ""
 
 
 def missing_packages() -> list[str]:

@@ -429,6 +429,14 @@ def test_sound_that_outlasts_the_pictures_is_not_missing(tmp_path):
 # Names
 
 
+def test_a_name_of_a_track_that_is_not_utf_8_is_no_obstacle(tmp_path):
+    path = write_film(tmp_path / "film.mp4", seconds=1)
+    content = path.read_bytes()
+    assert b"VideoHandler" in content
+    path.write_bytes(content.replace(b"VideoHandler", b"Vid\xe9oHandler"))
+    assert len(read_all(path)[0]) == 15
+
+
 @pytest.mark.parametrize("name", ["rec-12:30.mp4", "50%.mp4", "%d.mp4", "a b ' \" & ü.mp4", "-film.mp4", "http:.mp4"])
 def test_films_of_any_name_are_read(name, tmp_path):
     frames, _ = read_all(encode(tmp_path / "film.mp4", levels(3), [0, 0.1, 0.2], 10).rename(tmp_path / name))

@@ -98,7 +98,7 @@ def test_a_program_of_ones_own_is_never_ended(tmp_path):
     own.mkdir()
     (own / "__init__.py").write_text("import models")
     (own / "__main__.py").write_text("print('goes on')")
-    result = run_script("-S", "-m", "own", env={"PYTHONPATH": str(tmp_path)})
+    result = run_script("-S", "-m", "own", "models.training.weights", env={"PYTHONPATH": str(tmp_path)})
     assert result.returncode == 0 and result.stdout == "goes on\n", result.stderr
 
 

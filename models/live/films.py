@@ -24,6 +24,8 @@ from models.live.sources import USUAL_FRAME_RATE, Frame, Source, SourceError, fi
 
 STREAM_TIMEOUT = 5.0  # seconds
 STREAM_OPTIONS = {"rtsp_transport": "tcp"}  # over UDP, a lost packet spoils the picture
+# A title or the like that is not UTF-8 is no reason to refuse a film: PyAV has to be told, from 19 on it knows.
+ANY_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 LATE_START = 0.1  # seconds, from which on a film's first time is worth a word
 # Containers that say in their head how long they last; others' lengths are guesses.
 SAY_THEIR_LENGTH = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf"}
@@ -118,9 +120,9 @@ class Film(Source):
 
     def _connect(self) -> av.container.InputContainer:
         if self._is_url:
-            return av.open(self.name, timeout=STREAM_TIMEOUT, options=STREAM_OPTIONS, metadata_errors="replace")
+            return av.open(self.name, timeout=STREAM_TIMEOUT, options=STREAM_OPTIONS, **ANY_TAGS)
         # Without a protocol of its own, FFmpeg takes what stands before a colon for one.
-        return av.open(f"file:{self.name}", metadata_errors="replace")
+        return av.open(f"file:{self.name}", **ANY_TAGS)
 
     def _open(self) -> av.VideoFrame:
         """Opens the container; its first picture."""
