@@ -217,7 +217,7 @@ class Folders(Layout):
     name, title = "folders", "folders named by the expressions"
 
     def __init__(self, classes: Sequence[str] = ()):
-        self._classes = classes
+        self.classes = classes
 
     def recognises(self, survey: Survey) -> bool:
         return bool(survey.texts("classes.txt")) or any(isinstance(self.place(name), Place) for name in survey.pictures)
@@ -226,7 +226,7 @@ class Folders(Layout):
         listed = {
             tuple(filter(None, map(str.strip, text.split("\n")))) for text in survey.texts("classes.txt").values()
         }
-        if len(listed) > 1 and not self._classes:
+        if len(listed) > 1 and not self.classes:
             raise DatasetError(
                 "There are several classes.txt, which differ: say with --classes what the numbers stand for."
             )
@@ -242,7 +242,7 @@ class Folders(Layout):
         Raises:
             DatasetError: A name is none that is known, or it cannot be told whether they begin with 0 or 1.
         """
-        names = list(self._classes or listed)
+        names = list(self.classes or listed)
         if not names or not found:
             return
         for name in names:

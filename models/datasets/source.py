@@ -195,7 +195,7 @@ class Source:
 
     def _parquet_rows(self) -> Iterator[Sample]:
         number, share = 0, self._val_share
-        if isinstance(self.layout, Folders):
+        if isinstance(self.layout, Folders) and self.layout.classes:
             found = (row for name, open_file in self._parquet_files() for row in parquet.rows(open_file(), name))
             self.layout.number({int(word) for _, word, _ in found if word.isdecimal()})
         for name, open_file in self._parquet_files():
@@ -262,11 +262,11 @@ class Source:
         """The picture, unless it is there already: where train and val are made here, one copy would be in each.
 
         Raises:
-            Copy: It was seen before. FER2013 holds copies from the first; there they stay.
+            Copy: It was seen before; where a set has splits, by the same name: some sets hold copies from the first.
         """
         digest = hashlib.blake2b(content, digest_size=16).digest()
         key = (digest, "") if self.divided else (digest, "/".join(name.split("/")[-3:]))
-        if self.layout.name != "fer2013" and key in self._seen:
+        if key in self._seen:
             raise Copy
         self._seen.add(key)
         return decode(content)
