@@ -94,6 +94,6 @@ def placement(detection: Detection) -> tuple[complex, complex]:
     else:
         template, found = FER2013_LANDMARKS @ (1, 1j), detection.landmarks @ (1, 1j)
         from_middle = template - template.mean()
-        axis = np.vdot(from_middle, found) / np.vdot(from_middle, from_middle)
-        centre = complex(found.mean() - axis * template.mean())
+        axis = complex(np.vdot(from_middle, found) / np.vdot(from_middle, from_middle))
+        centre = found.mean() - axis * template.mean()
     return centre, axis * detection.framing
