@@ -37,9 +37,10 @@ from tqdm import tqdm
 from models.command_line import new_parser
 from models.datasets.archives import Tree
 from models.datasets.fer2013 import OFFICIAL_COUNTS, ORIGINAL_MD5, SIDE
+from models.datasets.layouts import SPLITS
 from models.datasets.sets import make_layouts
 from models.datasets.source import MOST_REPORTED, NO_FACE, WHERE_TO_GET, Source
-from models.datasets.writing import SPLITS, SWAP, TEMPORARY, check_output, commit, recover, write_sample
+from models.datasets.writing import SWAP, TEMPORARY, check_output, commit, recover, write_sample
 from models.errors import DatasetError, UserError
 from models.expressions import CLASS_NAMES
 

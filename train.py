@@ -60,13 +60,14 @@ from models.command_line import (
     script,
     tell_precision,
 )
+from models.datasets.layouts import SPLITS
 from models.device import choose_device, choose_precision, make_ready_to_train
 from models.errors import DatasetError, UserError
 from models.export import ExportError, export_onnx
 from models.files import locked
 from models.training.augmentation import Augmentation
-from models.training.dataset import PICTURE_SIDE, Split, count_batches, find_copies, load_split
-from models.training.folder import SPLITS, ValShare, absent_classes, find_classes, find_split, list_split
+from models.training.dataset import PICTURE_SIDE, Split, count_batches, find_copies, load_split, read_pictures
+from models.training.folder import ValShare, absent_classes, find_classes, find_split, list_split
 from models.training.folds import FoldPlan, cross_validate, plan_folds
 from models.training.loop import BALANCES, COMPILE_MODES, Recipe, Trainer, TrainingDiverged
 from models.training.metrics import cross_fitted_calibration_error, format_report
@@ -413,7 +414,8 @@ def _train(
 
     shares, skip = _shares(config), config["skip_unreadable"]
     train_split = load_split(data, "train", PICTURE_SIDE, limit, class_names, shares, skip)
-    val_split = load_split(data, "val", test_side, limit, class_names, shares, skip)
+    val_listing = list_split(data, "val", class_names, shares)
+    val_split = read_pictures(val_listing.limited(limit), test_side, "val", skip)
     if absent := absent_classes(data, class_names):
         run.log(f"beware: {data} has no training picture of {', '.join(absent)}: training on the other classes alone")
     if gone := set(range(len(class_names))) - set(train_split.targets.tolist()):
@@ -423,9 +425,9 @@ def _train(
     run.log_unreadable(train_split)
     run.log_unreadable(val_split)
     if shares:
-        run.keep_val([f"{file.parent.name}/{file.name}" for file in list_split(data, "val", class_names, shares).files])
-    if remark := list_split(data, "val", class_names, shares).remark:
-        run.log(f"beware: {remark}")
+        run.keep_val([f"{file.parent.name}/{file.name}" for file in val_listing.files])
+    if val_listing.remark:
+        run.log(f"beware: {val_listing.remark}")
     with stop:
         trainer = fit(run, train_split, val_split, class_names)
     if trainer is None:

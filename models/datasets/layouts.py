@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from models.datasets.people import PERSON_PATTERNS, find_groups
 from models.expressions import CLASS_NAMES, expression_of
 
+SPLITS = ("train", "val", "test")
 # How sets name their splits, in lower case.
 USAGES = {"training": "train", "publictest": "val", "privatetest": "test"}
 SPLIT_FOLDERS = {"train": "train", "val": "val", "test": "test", "valid": "val", "validation": "val", "testing": "test"}

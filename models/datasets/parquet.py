@@ -50,21 +50,21 @@ def rows(file: IO[bytes], name: str) -> Iterator[tuple[str | None, str, bytes]]:
             for row in batch.to_pylist():
                 content, value = row[picture], row[label]
                 content = content.get("bytes") if isinstance(content, dict) else content
-                word = (
-                    ""
-                    if value is None
-                    else names[value]
-                    if names and isinstance(value, int) and 0 <= value < len(names)
-                    else str(value)
-                )
                 split = SPLIT_FOLDERS.get(str(row[usage]).lower()) if usage else own_split
-                yield split, word, content if isinstance(content, bytes) else b""
+                yield split, _word(value, names), content if isinstance(content, bytes) else b""
     except (pyarrow.ArrowException, OSError) as error:
         raise DatasetError(f"{name} is cut short or damaged ({error}): download it again.") from error
 
 
 def _column(names: list[str], known: tuple[str, ...]) -> str | None:
     return next((name for name in names if name.lower() in known), None)
+
+
+def _word(value: Any, names: list[str]) -> str:
+    """A label as text, by its name where the file has one; "" without a label."""
+    if value is None:
+        return ""
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else str(value)
 
 
 def _class_names(schema: Any, label: str) -> list[str]:

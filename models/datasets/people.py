@@ -82,7 +82,7 @@ def doubt_groups(groups: Sequence[str], targets: Sequence[int] = ()) -> str | No
         targets: The class of each picture, if known.
     """
     people = Counter(groups)
-    if len(set(zip(groups, targets))) == len(people) == len(set(targets)) > 1:
+    if _are_classes(groups, targets):
         return "they are the classes: --group-pattern says what in a name tells the person"
     if len(people) == len(groups):
         return (
@@ -115,7 +115,7 @@ def choose_val(groups: Sequence[str], targets: np.ndarray, share: float) -> np.n
         return np.zeros(len(groups), bool)
     if len(set(groups)) == 1:
         raise DatasetError(f"all pictures are of {groups[0]}, by their names: --group-pattern says who is in them")
-    if len(set(zip(groups, targets.tolist()))) == len(set(groups)) == len(set(targets.tolist())):
+    if _are_classes(groups, targets.tolist()):
         raise DatasetError(
             f"the names tell the classes ({', '.join(sorted(set(groups))[:MOST_NAMED])}), not people: --group-pattern "
             "says who is in a picture; '(.+)' takes each for another person's"
@@ -137,6 +137,11 @@ def choose_val(groups: Sequence[str], targets: np.ndarray, share: float) -> np.n
     if not chosen.any():
         raise DatasetError("there are too few people for a val of its own: each class needs pictures of two or more")
     return chosen
+
+
+def _are_classes(groups: Sequence[str], targets: Sequence[int]) -> bool:
+    """Whether each group is one class, and each class one group."""
+    return len(set(zip(groups, targets))) == len(set(groups)) == len(set(targets)) > 1
 
 
 def assign_folds(groups: Sequence[str], targets: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -27,7 +27,6 @@ from models.datasets.layouts import Place, Survey, file_of
 from models.datasets.sets import Folders, choose_layout, make_layouts
 from models.datasets.writing import Sample
 from models.errors import DatasetError, UserError
-from models.faces import make_detector
 
 NOTES = re.compile(
     r"(list_patition_label|classes|.*_emotion)\.txt|.*_exp\.npy|fer2013new\.csv|label\.csv", re.IGNORECASE
@@ -92,7 +91,6 @@ class Source:
         self._seen: set[tuple[bytes, str]] = set()
         self._written = 0
         self._group_pattern, self._val_share, self._crop = group_pattern, val_share, crop
-        self._detector: Any = None
         with tree.reading():
             self._survey = self._look_through()
         layouts = make_layouts(classes, all_angles)
@@ -247,11 +245,8 @@ class Source:
             raise ValueError(
                 "unknown split: its name does not begin with Training_, and no folder is train, val or test"
             )
-        if self._crops or (place.box and self._crop is None):
-            self._detector = self._detector or make_detector()
-            shown = cut_face(picture(), place.box, self._detector)
-        else:
-            shown = picture()
+        is_cut = self._crops or (place.box is not None and self._crop is None)
+        shown = cut_face(picture(), place.box) if is_cut else picture()
         if shown is None:
             self.left_out[NO_FACE] += 1
         else:

@@ -14,10 +14,9 @@ from pathlib import Path
 from PIL import Image
 
 from models.datasets.archives import is_hidden
+from models.datasets.layouts import SPLITS
 from models.errors import DatasetError
 from models.expressions import CLASS_NAMES
-
-SPLITS = ("train", "val", "test")
 
 # Measured on 500 rows: at 95 the root mean square error is 0.55 of 255 grey levels, no pixel is off by more than 5, and
 # all of FER2013 takes 370 MB. 85 gives 0.90, 9 and 210 MB; 100 gives 0.24, 2 and 650 MB.

@@ -21,7 +21,6 @@ from models.errors import DatasetError
 from models.expressions import CLASS_NAMES, expression_of
 from models.pictures import PICTURE_SUFFIXES
 
-SPLITS = ("train", "val", "test")
 SPLIT_NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
