@@ -16,7 +16,9 @@ from models.faces.finders import rpn
 from models.faces.training import loop, material, scenes, teachers
 from models.faces.training.loop import Run, Settings, losses, train
 from models.faces.training.material import Material, prepare
-from models.faces.training.scenes import Hard, Scene, SceneMaker, make_portrait, targets
+from models.faces.training.portraits import make_portrait
+from models.faces.training.scenes import Hard, Scene, SceneMaker
+from models.faces.training.targets import targets
 from models.faces.training.teachers import label_picture
 from models.pictures import read_picture, write_picture
 from tests.benchmarks.faces import background
@@ -79,7 +81,7 @@ def test_faces_lie_where_a_scene_says(things, monkeypatch):
     """What is painted in the portrait is where the scene says, however it was turned and mirrored."""
     monkeypatch.setattr(scenes, "spoil", lambda picture, *_: picture)
     monkeypatch.setattr(scenes, "colour", lambda picture, _: picture)
-    monkeypatch.setattr(SceneMaker, "_cover", lambda *_: None)
+    monkeypatch.setattr(scenes, "cover", lambda *_: None)
     picture = np.full((200, 200, 3), 60, np.uint8)
     landmarks = (FER2013_LANDMARKS * 100 + (100, 100)).astype(np.float32)
     for (x, y), channel in zip(landmarks.round().astype(int).tolist(), CHANNEL_OF_POINT):

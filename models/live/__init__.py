@@ -1,6 +1,7 @@
 """Expressions in moving pictures: what demo_camera.py is made of.
 
-    sources.py    what a source of frames is, and which is opened for a name; a thread that keeps the newest frame
+    sources.py    what a source of frames is; a thread that keeps the newest frame
+    opening.py    which source opens for a name
     cameras.py    cameras, through OpenCV
     films.py      video files and streams, through PyAV: pictures as a player shows them, at their own times
     clock.py      a film's time, where its own is missing or leaps

@@ -19,9 +19,10 @@ import sys
 from pathlib import Path
 
 from models.command_line import DONE, new_parser, positive, script
-from models.device import choose_device, choose_precision, make_ready_to_train
+from models.device import choose_device, make_ready_to_train
 from models.faces.training.loop import Settings, train
 from models.faces.training.material import prepare
+from models.inference import choose_precision
 
 
 @script

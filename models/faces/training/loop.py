@@ -25,7 +25,9 @@ from models.checkpoint import read_weights_file, save_atomically
 from models.faces.finders.rpn import INPUT_MEAN, INPUT_SCALE, MIN_SCORE, Faces, decode, padded
 from models.faces.training.material import Material, at_most, write_whole
 from models.faces.training.network import ProposalNetwork, export_onnx
-from models.faces.training.scenes import Hard, SceneMaker, leaning, targets
+from models.faces.training.portraits import leaning
+from models.faces.training.scenes import Hard, SceneMaker
+from models.faces.training.targets import targets
 
 # Height, width and how many at once: each batch has about as many pixels. Large scenes are rarer: they are for faces
 # that are large in a large picture.
@@ -225,7 +227,7 @@ def losses(
     values: torch.Tensor,
     value_weight: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The losses of faces' middles, sizes and points, for outputs `[N, 14, h, w]` and the targets of `scenes.targets`.
+    """The losses of faces' middles, sizes and points, for outputs `[N, 14, h, w]` and the targets of `targets.targets`.
 
     The first is the focal loss with less weight near a middle (Law and Deng, 2018), the others mean distances.
     """

@@ -19,7 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from models.errors import UserError
-from models.faces.training.scenes import Portrait, make_portrait
+from models.faces.training.portraits import Portrait, make_portrait
 from models.faces.training.teachers import Look, label_picture, load_teachers
 from models.pictures import PictureError, find_pictures, read_picture, write_picture
 

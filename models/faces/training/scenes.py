@@ -2,10 +2,9 @@
 
     maker = SceneMaker(portraits, backgrounds)
     scene = maker.make(192, 192, np.random.default_rng(0))      # scene.picture, scene.faces
-    heat, heat_weight, values, value_weight = targets(scene)
 
-A portrait shows one face that fills it. Real pictures show many, small, leaning, at the edge, half covered, blurred,
-dark and noisy: so portraits are turned, shrunk, coloured, laid over pictures without a face, and spoiled.
+Real pictures show many faces, small, leaning, at the edge, half covered, blurred, dark and noisy: so portraits are
+turned, shrunk, coloured, laid over pictures without a face, and spoiled.
 """
 
 from collections.abc import Sequence
@@ -14,51 +13,13 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from models.faces.finders.rpn import STRIDE
+from models.faces.training.portraits import Portrait, any_angle, colour, cover, opacity, spoil, turning
 
 SMALLEST, SMALLEST_LEARNED = 7.0, 9.5  # pixels: smaller ones that the scene has are not asked for
 VISIBLE_SURE, VISIBLE_UNSURE = 0.6, 0.15  # of a face's square; between the two it is not asked for
 MOST_FACES = 200
 LEAST_CONTRAST = 5.0  # standard deviation of a face's grey values, below which light has washed it out
 LEFT_RIGHT = [1, 0, 2, 4, 3]  # the landmarks after mirroring
-
-
-@dataclass(frozen=True, eq=False)
-class Portrait:
-    """A picture of one face.
-
-    Attributes:
-        levels: RGB uint8 pictures, each half as large as the one before.
-        centre, size: The face's middle and side in the first level's pixels.
-        landmarks: float32 `[5, 2]`, in the same.
-    """
-
-    levels: list[np.ndarray]
-    centre: np.ndarray
-    size: float
-    landmarks: np.ndarray
-
-
-def make_portrait(picture: np.ndarray, box: Sequence[float], landmarks: np.ndarray) -> Portrait:
-    """A portrait from an RGB picture and its face: x, y, width, height, and five landmarks."""
-    levels = [picture]
-    while min(levels[-1].shape[:2]) > 24:
-        levels.append(cv2.resize(levels[-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-    x, y, width, height = box
-    return Portrait(levels, np.array([x + width / 2, y + height / 2]), float(np.sqrt(width * height)), landmarks)
-
-
-def leaning(portrait: Portrait, angle: float, side: int = 175) -> tuple[np.ndarray, tuple[float, float], float]:
-    """A portrait turned about its middle, `[side, side, 3]`; the face's middle and size in it."""
-    picture = portrait.levels[0]
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
-    matrix[0, 2] += (side - width) / 2
-    matrix[1, 2] += (side - height) / 2
-    turned = cv2.warpAffine(picture, matrix, (side, side))
-    x, y = matrix @ (*portrait.centre, 1)
-    return turned, (float(x), float(y)), portrait.size * scale
 
 
 @dataclass(eq=False)
@@ -109,7 +70,7 @@ class SceneMaker:
             scene = Scene(self._background(height, width, chance))
             if chance.random() < 0.25:
                 scene.picture[:] = self._piece_of_face(height, width, chance)
-        self._cover(scene, chance)
+        cover(scene.picture, scene.faces, chance)
         scene.picture = spoil(scene.picture, self._noise, chance)
         for face in scene.faces:
             if _contrast(scene.picture, face) < LEAST_CONTRAST:
@@ -220,7 +181,7 @@ class SceneMaker:
             whole[:, 2] -= np.array([left, top])
             target = (int(right - left), int(bottom - top))
             pasted = cv2.warpAffine(picture, whole, target, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            opaque = self._mask(mask, portrait, (height, width), shrunk, chance)
+            opaque = opacity(mask, portrait, (height, width), shrunk, chance)
             alpha = cv2.warpAffine(opaque, whole, target, flags=cv2.INTER_LINEAR)[..., None]
             place = scene.picture[top:bottom, left:right]
             place[:] = place + (pasted.astype(np.float32) - place) * alpha
@@ -239,28 +200,6 @@ class SceneMaker:
         piece = self._background(side, side, chance)
         middle = np.array([side / 2, side / 2])
         return Portrait([piece], middle, side / 1.35, np.tile(middle, (5, 1)).astype(np.float32))
-
-    @staticmethod
-    def _mask(
-        kind: str, portrait: Portrait, shape: tuple[int, int], shrunk: np.ndarray, chance: np.random.Generator
-    ) -> np.ndarray:
-        """Opacity of a portrait's level, float32 `[H, W]`."""
-        opaque = np.zeros(shape, np.float32)
-        centre, size = portrait.centre / shrunk, portrait.size / shrunk
-        if kind == "square":
-            opaque[1:-1, 1:-1] = 1
-        elif kind == "tile":
-            half = size * chance.uniform(0.5, 0.72)
-            low, high = np.maximum(centre - half, 1).astype(int), np.ceil(centre + half).astype(int)
-            opaque[low[1] : min(high[1], shape[0] - 1), low[0] : min(high[0], shape[1] - 1)] = 1
-        else:
-            axes = size * (chance.uniform(0.5, 0.65), chance.uniform(0.6, 0.75))
-            middle = centre - (0, 0.05 * size[1])
-            cv2.ellipse(opaque, (tuple(middle.tolist()), tuple((2 * axes).tolist()), 0), 1.0, -1)
-            opaque[[0, -1]], opaque[:, [0, -1]] = 0, 0
-            soft = max(1, int(size[0] * chance.uniform(0.02, 0.12))) | 1
-            cv2.blur(opaque, (soft, soft), opaque)
-        return opaque
 
     def _background(self, height: int, width: int, chance: np.random.Generator) -> np.ndarray:
         """A piece of a picture without a face, by choice one in which faces were seen."""
@@ -297,141 +236,10 @@ class SceneMaker:
             colour(portrait.levels[0], chance), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
         )
 
-    def _cover(self, scene: Scene, chance: np.random.Generator) -> None:
-        """Covers a part of some faces: as a hand, a mask, dark glasses or the head in front would."""
-        faces = scene.faces
-        for face in list(faces) if chance.random() < 0.35 else ():
-            if face[2] < 14 or chance.random() < 0.5:
-                continue
-            size, centre = face[2], face[:2]
-            angle = np.rad2deg(np.arctan2(*(face[7:9] - face[5:7])[::-1]))  # along the eyes
-            down = np.array([-np.sin(np.deg2rad(angle)), np.cos(np.deg2rad(angle))])
-            kind = chance.choice(4, p=(0.3, 0.3, 0.3, 0.1))
-            if kind == 0:  # the lower half
-                middle, sides = centre + down * size * chance.uniform(0.33, 0.5), (1.0, 0.5)
-            elif kind == 1:  # a bar over the eyes
-                middle, sides = face[5:9].reshape(2, 2).mean(0), (0.95, chance.uniform(0.1, 0.24))
-            elif kind == 3:  # all of it: what is left of the head is no face
-                middle, sides = centre, (0.95, 1.15)
-                faces[:] = [other for other in faces if other is not face]
-            else:  # one side
-                across = np.array([down[1], -down[0]]) * chance.choice([-1, 1])
-                middle, sides = centre + across * size * chance.uniform(0.32, 0.5), (0.5, 1.1)
-            corners = cv2.boxPoints((middle.tolist(), (sides[0] * size, sides[1] * size), float(angle)))
-            if kind != 1 and chance.random() < 0.5:
-                shade = scene.picture[chance.integers(len(scene.picture)), chance.integers(scene.picture.shape[1])]
-            else:
-                shade = chance.integers(0, 256 if kind != 1 else 50, 3)
-            cv2.fillConvexPoly(scene.picture, corners.astype(np.int32), shade.tolist(), cv2.LINE_AA)
-
 
 def share_of_decoys(chance: np.random.Generator) -> float:
     """How much of what is laid over a scene is no face: nothing in half of the scenes."""
     return float(chance.uniform(0.1, 0.6)) if chance.random() < 0.5 else 0.0
-
-
-def any_angle(chance: np.random.Generator) -> float:
-    """Degrees: mostly as people hold their heads, a third of them up to 60°, every eighth any way round."""
-    kind = chance.random()
-    if kind < 0.45:
-        return float(chance.normal(0, 9))
-    return float(chance.uniform(-65, 65) if kind < 0.83 else chance.uniform(-180, 180))
-
-
-def turning(angle: float) -> np.ndarray:
-    """The matrix that turns by an angle in degrees, clockwise in a picture."""
-    radians = np.deg2rad(angle)
-    return np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
-
-
-def colour(picture: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """A portrait in other light; most are grey, so some are given the colours of skin under a lamp."""
-    gain, shift = np.exp(chance.uniform(-0.35, 0.35)), chance.uniform(-25, 25)
-    tint = np.ones(3)
-    if chance.random() < 0.6:
-        tint = np.array([1.0, chance.uniform(0.65, 0.95), chance.uniform(0.45, 0.95)])
-    table = (np.arange(256)[:, None] * gain * tint + shift).clip(0, 255).astype(np.uint8)
-    return cv2.LUT(picture, table[None])
-
-
-def spoil(picture: np.ndarray, noise: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-    """What cameras and the web do to pictures: blur, darkness, noise, few pixels, JPEG, no colour."""
-    height, width = picture.shape[:2]
-    kind = chance.random()
-    if kind < 0.12:
-        picture = cv2.GaussianBlur(picture, (0, 0), chance.uniform(0.4, 1.8))
-    elif kind < 0.18:
-        length = int(chance.integers(3, 8))
-        line = np.zeros((length, length), np.float32)
-        end = (length - 1, int(chance.integers(length)))
-        cv2.line(line, (0, length - 1 - end[1]), end, 1.0)
-        picture = cv2.filter2D(picture, -1, line / line.sum())
-    elif kind < 0.28:
-        factor = chance.uniform(0.4, 0.8)
-        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-
-    if chance.random() < 0.7:
-        gamma, gain = np.exp(chance.uniform(-0.4, 0.4)), np.exp(chance.uniform(-0.35, 0.35))
-        gain *= chance.uniform(0.15, 0.6) if chance.random() < 0.2 else 1
-        tint, shift = np.exp(chance.uniform(-0.12, 0.12, 3)), chance.uniform(-20, 20)
-        table = 255 * (np.arange(256)[:, None] / 255) ** gamma * gain * tint + shift
-        picture = cv2.LUT(picture, table.clip(0, 255).astype(np.uint8)[None])
-    if chance.random() < 0.2:
-        picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if chance.random() < 0.3:
-        top, left = chance.integers(0, len(noise) - height), chance.integers(0, len(noise) - width)
-        piece = noise[top : top + height, left : left + width]
-        strength = np.exp(chance.uniform(np.log(2), np.log(30))) / 32
-        picture = cv2.add(picture, piece[..., :: chance.choice([-1, 1])] * strength, dtype=cv2.CV_8U)
-    if chance.random() < 0.25:
-        quality = int(chance.integers(20, 80))
-        encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        picture = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
-    return picture
-
-
-def targets(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What the network should answer.
-
-    Returns:
-        heat: float32 `[h, w]`, a Gaussian hill of height 1 about each face's middle, a cell each 4 pixels.
-        heat_weight: float32 `[h, w]`, 0 where nothing is asked.
-        values: float32 `[13, h, w]`: log of the size in cells, six points from the cell's middle, in sizes.
-        value_weight: float32 `[h, w]`, how much each cell's values count.
-    """
-    rows, columns = (length // STRIDE for length in scene.picture.shape[:2])
-    heat, heat_weight = np.zeros((rows, columns), np.float32), np.ones((rows, columns), np.float32)
-    values, value_weight = np.zeros((13, rows, columns), np.float32), np.zeros((rows, columns), np.float32)
-    for face in sorted(scene.faces, key=lambda face: face[-1]):
-        (x, y, size), points, asked = face[:3], face[3:15].reshape(6, 2), face[-1]
-        reach = size / STRIDE * (0.3 if asked else 0.5) + 1
-        column, row = x / STRIDE - 0.5, y / STRIDE - 0.5
-        left, right = max(0, int(column - reach)), min(columns, int(np.ceil(column + reach)) + 1)
-        top, bottom = max(0, int(row - reach)), min(rows, int(np.ceil(row + reach)) + 1)
-        if left >= right or top >= bottom:
-            continue
-        place = np.s_[top:bottom, left:right]
-        if not asked:
-            heat_weight[place] = 0
-            continue
-        across, down = np.arange(left, right), np.arange(top, bottom)[:, None]
-        sigma = max(0.6, 0.08 * size / STRIDE)
-        # The cell nearest to the middle is at the hill's top, wherever in it the middle lies; a large face's is flat.
-        near_column = np.clip(round(column), left, right - 1)
-        near_row = np.clip(round(row), top, bottom - 1)
-        distance = np.hypot(across - near_column, down - near_row)
-        distance = np.maximum(distance - 0.03 * size / STRIDE, 0)
-        hill = np.exp(-(distance**2) / (2 * sigma**2)).astype(np.float32)
-        heat_weight[place][hill > 0.1] = 1
-        heat[place] = np.maximum(heat[place], hill)
-        own = hill > np.maximum(value_weight[place], 0.2)
-        cells = np.stack(np.broadcast_arrays((across + 0.5) * STRIDE, (down + 0.5) * STRIDE))
-        towards = (points[:, :, None, None] - cells) / size
-        values[0][place][own] = np.log(size / STRIDE)
-        values[1:, top:bottom, left:right][:, own] = towards.reshape(12, *hill.shape)[:, own]
-        value_weight[place][own] = hill[own]
-    return heat, heat_weight, values, value_weight
 
 
 def _contrast(picture: np.ndarray, face: np.ndarray) -> float:
