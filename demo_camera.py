@@ -28,12 +28,13 @@ from models.command_line import (
     IN_PART,
     add_detector_arguments,
     add_model_arguments,
+    describe_detector,
     load_classifier,
     new_parser,
     not_negative,
     positive,
     script,
-    tell_precision,
+    tell_choices,
 )
 from models.errors import UserError
 
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
     # What may be missing is looked for first: the network and torch, imported below, take seconds.
     from models.files import refuse_existing
-    from models.live.sources import open_source
+    from models.live.opening import open_source
     from models.live.window import check_display
 
     refuse_existing(arguments.record, arguments.log, arguments.timeline)
@@ -74,7 +75,10 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
         leave_a_core_for_the_display()
     detector = load_video_detector(arguments, source.size, is_live)
     classifier = load_quick_classifier(arguments) if is_live else load_classifier(arguments)
-    tell_precision(classifier.device, classifier.precision)
+    choices = [describe_detector(arguments)]
+    if is_live:
+        choices.append("a core left free for the display")
+    tell_choices(arguments, classifier.device, classifier.precision, *choices)
     analyzer = Analyzer(classifier, detector)
     with_lines = not arguments.window
     options = arguments.smoothing, arguments.output, with_lines, arguments.emoji, arguments.every

@@ -34,6 +34,7 @@ from models.command_line import (
     add_detector_arguments,
     add_model_arguments,
     answer_in_words,
+    describe_detector,
     face_record,
     leave,
     load_classifier,
@@ -41,7 +42,7 @@ from models.command_line import (
     new_parser,
     positive,
     script,
-    tell_precision,
+    tell_choices,
 )  # fmt: skip
 from models.errors import UserError
 from models.pictures import (
@@ -94,7 +95,8 @@ def main(argv: list[str] | None = None) -> int:
         for name in arguments.pictures or ask_for_names():
             classifier, detector = loading.result()
             if not answers:
-                tell_precision(classifier.device, classifier.precision)
+                told = [] if arguments.whole_image else [describe_detector(arguments)]
+                tell_choices(arguments, classifier.device, classifier.precision, *told)
             answers.append(answer(name, classifier, detector, arguments))
         loading.result()
     if arguments.json:

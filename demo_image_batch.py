@@ -37,7 +37,7 @@ from tqdm import tqdm
 from models.batch.earlier import settle
 from models.batch.journal import Journal
 from models.batch.passed_over import in_words, remedies
-from models.batch.pipeline import label_pictures
+from models.batch.pipeline import BATCH_FACES, label_pictures
 from models.batch.pool import WorkerPool
 from models.batch.ranks import Ranks, join_ranks
 from models.batch.records import NO_FACE, OK, UNREADABLE, Record, Summary
@@ -52,13 +52,15 @@ from models.command_line import (
     IN_PART,
     add_detector_arguments,
     add_model_arguments,
+    because,
+    describe_detector,
     leave,
     load_classifier,
     load_detector,
     new_parser,
     positive,
     script,
-    tell_precision,
+    tell_choices,
 )
 from models.errors import UserError
 from models.expressions import UNCERTAIN
@@ -135,7 +137,12 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
         classifier = load_classifier(arguments)
         check_names(arguments, classifier.class_names)
         if ranks.rank == 0:
-            tell_precision(classifier.device, classifier.precision)
+            why = [] if arguments.workers else ["one a core" if workers == ranks.cores() else "one a picture"]
+            reading = f"{workers} process{'es' * (workers > 1)} to read{because(*why)}"
+            in_batches = f"{BATCH_FACES} faces a batch (more gain nothing on a CPU)"
+            tell_choices(
+                arguments, classifier.device, classifier.precision, describe_detector(arguments), reading, in_batches
+            )
 
         def begin() -> None:
             stack.enter_context(locked(output / FOLDER / "lock", output))

@@ -154,7 +154,7 @@ def build_network(checkpoint: dict[str, Any], as_stored: bool = False) -> Networ
 
     Args:
         as_stored: Leave the weights as they are stored, float16 most of them, in the checkpoint's own memory, for
-            `vgg16.prepare_for_inference` to convert layer by layer.
+            `inference.prepare_for_inference` to convert layer by layer.
 
     Raises:
         CheckpointError: The weights do not fit the network that the checkpoint names.

@@ -19,12 +19,12 @@ import torch
 
 from models.architectures import Network
 from models.checkpoint import FAST_CHECKPOINT, SHIPPED_CHECKPOINT, build_network, load_checkpoint
-from models.device import choose_device, choose_precision
+from models.device import choose_device
 from models.errors import UserError
 from models.explanation import Explanation, heat_maps
 from models.faces import box_within, face_crop, make_detector
+from models.inference import choose_precision, prepare_for_inference
 from models.threads import enough_threads
-from models.vgg16 import prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
 FAST = "fast"  # what `load` calls the small network that ships

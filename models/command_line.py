@@ -159,11 +159,38 @@ def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
     return ExpressionClassifier.load(checkpoint, arguments.device, arguments.precision, arguments.tta)
 
 
-def tell_precision(device: Any, precision: str, threads: str | None = None) -> None:
-    """Prints on stderr what is computed on and in: what `auto` chose, and on a CPU how many threads, and why."""
-    if threads is None:
-        threads = f", {describe_threads()}" if str(device) == "cpu" else ""
-    print(f"computing on {device} in {precision}{threads}", file=sys.stderr)
+def tell_choices(
+    arguments: argparse.Namespace, device: Any, precision: str, *others: str, threads: bool = True
+) -> None:
+    """Prints on stderr, in a line, what is computed on and in, and what else was chosen; with the reason, where the
+    flags left it open.
+
+    Args:
+        others: What else to tell, each in words.
+        threads: Whether to tell in how many threads a CPU computes.
+    """
+    from models.device import explain_device
+    from models.inference import explain_precision
+
+    reasons = [explain_device(device)] if arguments.device == "auto" else []
+    if arguments.precision == "auto":
+        reasons.append(explain_precision(precision, device))
+    in_threads = f", {describe_threads()}" if threads and str(device) == "cpu" else ""
+    print("; ".join([f"computing on {device} in {precision}{because(*reasons)}{in_threads}", *others]), file=sys.stderr)
+
+
+def because(*reasons: str) -> str:
+    """Reasons in brackets, to be put behind a choice; nothing where there are none."""
+    return f" ({'; '.join(reasons)})" if reasons else ""
+
+
+def describe_detector(arguments: argparse.Namespace) -> str:
+    """Which face finder is used; where the flags left it open, with the reason."""
+    from models.faces.detector import AUTO
+
+    if arguments.detector != "auto":
+        return f"faces by {arguments.detector}"
+    return f"faces by {AUTO} (most faces found, fewest imagined)"
 
 
 def load_detector(arguments: argparse.Namespace) -> Any:

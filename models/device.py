@@ -1,10 +1,8 @@
-"""Which device and which precision to compute in: what `auto` means; and how a CPU keeps its memory.
+"""Which device to compute on, what it multiplies in quickly, and how a CPU keeps its memory.
 
 >>> device = choose_device("auto")
->>> choose_precision("auto", device)
+>>> float_precision(device)
 'bf16'
->>> choose_precision("auto", device, network)  # for inference with it
-'int8'
 """
 
 import ctypes
@@ -12,15 +10,11 @@ import functools
 import re
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 
 from models.errors import UserError
-from models.int8 import Int8VGG16
-
-if TYPE_CHECKING:
-    from models.architectures import Network
 
 
 class DeviceError(UserError):
@@ -43,51 +37,52 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def choose_precision(name: str, device: torch.device, network: "Network | None" = None) -> str:
-    """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
+def explain_device(device: torch.device) -> str:
+    """Why `auto` is this device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return "this torch is built without CUDA" if torch.version.cuda is None else "no CUDA GPU is found"
 
-    One 96-pixel face takes 8 ms in int8, 15 in bfloat16 and 27 in float32; at 224 pixels 40, 70 and 140 (2 cores of a
-    Zen 4 with AVX512-VNNI and AVX512-BF16). On a Zen 3, which has AVX2 alone, 22 in int8 and 57 in float32.
-    `python -m tests.benchmarks.inference` measures it.
 
-    Args:
-        network: The trained one that is to answer; None to train, for which int8 is too coarse.
-
-    Raises:
-        DeviceError: int8 is asked for where it cannot be had.
-    """
-    if name == "int8" and not (device.type == "cpu" and Int8VGG16.runs_here()):
-        raise DeviceError("int8 is for x86 processors with AVX2: take --precision auto, or --device cpu on one")
-    if name != "auto":
-        return name
+def float_precision(device: torch.device) -> str:
+    """`bf16` or `fp32`: the faster that a processor or GPU multiplies in, of those that a network can be trained in."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if network is not None and Int8VGG16.runs_here() and Int8VGG16.pays_for(network, cpu_gains_from_bfloat16):
-        return "int8"
     return "bf16" if cpu_gains_from_bfloat16() else "fp32"
 
 
-@functools.cache
 def cpu_gains_from_bfloat16() -> bool:
-    """Whether bfloat16 is worth taking: the processor has it, and is not clearly faster in float32.
+    """Whether bfloat16 is worth taking: the processor has it, and is not clearly faster in float32."""
+    return bfloat16_speed() > 0.8
+
+
+@functools.cache
+def bfloat16_speed() -> float:
+    """How many times as fast as in float32 the processor multiplies matrices in bfloat16; 0 where it has no such thing.
 
     Without AVX512-BF16 and AMX bfloat16 is emulated and slow. With AVX512-BF16 alone it depends: Zen 4 gains from it,
     an Intel Xeon whose AMX the virtual machine hides loses. So the two race, some 40 ms once a process.
     """
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
-        return False
-    return matrix_seconds(torch.bfloat16) < 1.25 * matrix_seconds(torch.float32)
+        return 0.0
+    return matrix_seconds(torch.float32) / matrix_seconds(torch.bfloat16)
 
 
 def matrix_seconds(dtype: torch.dtype) -> float:
-    """Processor time of one thread for the product of two 512×512 matrices: what else runs does not change it."""
+    """Processor time of one thread for the product of two 512×512 matrices."""
+    matrix = torch.ones(512, 512, dtype=dtype)
+    return processor_seconds(lambda: matrix @ matrix)
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Processor time of one thread for a piece of work, the least of five: what else runs does not change it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        matrix, seconds = torch.ones(512, 512, dtype=dtype), []
+        seconds = []
         for _ in range(6):  # the first makes oneDNN's kernel
             start = time.thread_time()
-            matrix @ matrix
+            work()
             seconds.append(time.thread_time() - start)
         return min(seconds)
     finally:

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.architectures import TorchvisionNetwork
-from models.vgg16 import InferenceNetwork
+from models.inference import InferenceNetwork
 from models.views import normalise, view_places
 
 # Normalised pictures `[N, 3, S, S]` and the classes asked about, to the last maps `[N, K, H, W]` and the gradients of
@@ -55,7 +55,7 @@ def heat_maps(
     and averaged; what no view shows stays 0.
 
     Args:
-        network: In evaluation mode, on any device, float32, bfloat16 or int8, see `vgg16.prepare_for_inference`.
+        network: In evaluation mode, on any device, float32, bfloat16 or int8, see `inference.prepare_for_inference`.
         grey: uint8 `[N, R, R]`, as `views.predict_logits` takes them.
         classes: int64 `[N]`, the number of the class that each is asked about.
         input_spec, tta: As for `views.predict_logits`.

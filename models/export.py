@@ -24,7 +24,8 @@ import torch
 from models.architectures import Network
 from models.checkpoint import build_network
 from models.errors import UserError
-from models.vgg16 import VGG16, fold_batch_norm
+from models.inference import fold_batch_norm
+from models.vgg16 import VGG16
 from models.views import average_views, make_views, normalise
 
 LARGEST_DIFFERENCE = 1e-3  # of a probability, between the file's answers and the network's

@@ -98,7 +98,7 @@ def predict_logits(
     """The network's outputs for each view of grey faces.
 
     Args:
-        network: In evaluation mode, on any device, float32, bfloat16 or int8; see `vgg16.prepare_for_inference`.
+        network: In evaluation mode, on any device, float32, bfloat16 or int8; see `inference.prepare_for_inference`.
         grey: uint8 `[N, R, R]` with R the checkpoint's `resize`, N at least 1, on any device.
         tta: `none`, `flip` or `ten`, see `make_views`.
         batch_size: Crops that go through the network together: the views of one face are the more quickly done.

@@ -15,17 +15,16 @@ import train
 from models.architectures import ArchitectureError, TorchvisionNetwork, architectures, check_input_size, make_network
 from models.checkpoint import CheckpointError, build_network, load_checkpoint, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
-from models.device import choose_precision
 from models.explanation import heat_maps
 from models.export import export_onnx
 from models.expressions import CLASS_NAMES
-from models.int8 import Int8Error
+from models.inference import Int8Error, choose_precision, prepare_for_inference
 from models.training.start import StartWeightsError, start_network
 from models.training.teachers import ask_teachers
-from models.vgg16 import VGG16, prepare_for_inference
+from models.vgg16 import VGG16
 from models.views import make_input_spec, predict_logits
 from tests.conftest import ROOT
-from tests.test_training import small_split
+from tests.training_samples import small_split
 
 SPEC = make_input_spec(32)
 SMALL = "shufflenet_v2_x0_5"

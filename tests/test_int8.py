@@ -4,13 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models import int8, vgg16
 from models.checkpoint import build_network, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
-from models.device import DeviceError, choose_precision, cpu_gains_from_bfloat16, matrix_seconds
-from models.int8 import Int8Error, Int8VGG16, _Int8Convolution, _Uint8Pooling, folded
+from models.device import DeviceError, bfloat16_speed, matrix_seconds
+from models.inference import choose_precision, fold_batch_norm, int8, prepare_for_inference
+from models.inference.int8 import Int8Error, Int8VGG16, _Int8Convolution, _Uint8Pooling, folded
 from models.pictures import read_picture
-from models.vgg16 import VGG16, prepare_for_inference
+from models.vgg16 import VGG16
 from models.views import make_input_spec, normalise, predict_logits, value_range
 from tests.conftest import ROOT, run_script
 
@@ -34,7 +34,7 @@ def trained_like(head: str = "gap", batch_norm: bool = True, width: float = 1.0)
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
     network.eval()
-    return network if batch_norm else vgg16.fold_batch_norm(network)
+    return network if batch_norm else fold_batch_norm(network)
 
 
 def faces(count: int, side: int = 48) -> torch.Tensor:
@@ -209,11 +209,11 @@ def test_training_takes_bfloat16_unless_float32_wins_the_race(monkeypatch, instr
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr("models.device.matrix_seconds", {torch.bfloat16: bfloat16_ms, torch.float32: 2.0}.get)
-    cpu_gains_from_bfloat16.cache_clear()
+    bfloat16_speed.cache_clear()
     try:
         assert choose_precision("auto", CPU) == precision
     finally:
-        cpu_gains_from_bfloat16.cache_clear()
+        bfloat16_speed.cache_clear()
 
 
 def test_the_race_is_timed_on_one_thread_and_gives_the_others_back(monkeypatch):

@@ -2,8 +2,10 @@ import pytest
 import torch
 from torchvision.models import vgg16, vgg16_bn
 
-from models.int8 import Int8VGG16
-from models.vgg16 import VGG16, PackedVGG16, WidthError, fold_batch_norm, prepare_for_inference
+from models.inference import fold_batch_norm, prepare_for_inference
+from models.inference.int8 import Int8VGG16
+from models.inference.packing import PackedVGG16
+from models.vgg16 import VGG16, WidthError
 from models.views import make_input_spec
 
 SPEC = make_input_spec(48)

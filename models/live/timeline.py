@@ -7,7 +7,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from models import drawing
+from models import plots
 
 
 def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
@@ -18,7 +18,7 @@ def draw_timeline(log: Path, path: Path, class_names: Sequence[str]) -> None:
     """
     bands = read_bands(log)
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.plot_timeline(bands, class_names, path)
+    plots.plot_timeline(bands, class_names, path)
 
 
 def read_bands(log: Path) -> dict[int, list[tuple[float, float, str]]]:

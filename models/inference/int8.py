@@ -13,17 +13,15 @@ with BatchNorm runs in int8 as it is, without pictures to measure and without a 
 import copy
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from models.architectures import Network
 from models.errors import UserError
-
-if TYPE_CHECKING:
-    from models.architectures import Network
-    from models.vgg16 import VGG16
+from models.inference.folding import fold
+from models.vgg16 import VGG16
 
 # Up to how many standard deviations above its mean a channel is told apart: as in Nagel et al. (2019).
 DEVIATIONS = 6.0
@@ -51,7 +49,7 @@ class Int8VGG16(nn.Module):
         Int8Error: The network has no BatchNorm.
     """
 
-    def __init__(self, network: "VGG16", value_range: tuple[float, float]):
+    def __init__(self, network: VGG16, value_range: tuple[float, float]):
         super().__init__()
         if not network.batch_norm:
             raise Int8Error(
@@ -60,10 +58,9 @@ class Int8VGG16(nn.Module):
         lowest, highest = value_range
         scale = (highest - lowest) / LEVELS
         layers = list(network.features)
-        make_layers = _remembering_layers if _remembers() else _int8_layers
         # The head comes first: whoever asks for the first parameter then finds it at once, at each answer.
         self.pool, self.classifier = network.pool, copy.deepcopy(network.classifier).float()
-        self.features = nn.Sequential(*make_layers(layers, scale, round(-lowest / scale)))
+        self.features = nn.Sequential(*int8_layers(layers, scale, round(-lowest / scale)))
 
     @staticmethod
     def runs_here() -> bool:
@@ -76,7 +73,7 @@ class Int8VGG16(nn.Module):
         )
 
     @staticmethod
-    def pays_for(network: "Network", bfloat16_gains: Callable[[], bool]) -> bool:
+    def pays_for(network: Network, bfloat16_gains: Callable[[], bool]) -> bool:
         """Whether a network can be computed in int8, and is then faster than in bfloat16 or float32.
 
         The fc head's 119 M weights stay float32, and reading them outweighs what the convolutions save against
@@ -103,8 +100,18 @@ def highest_output(norm: nn.BatchNorm2d) -> float:
     return max(reached.max().item(), torch.finfo(torch.float32).eps)  # a layer may have died: a scale is never 0
 
 
-def _int8_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
-    """A trunk's layers in the operations that torch is to keep; the last convolution answers in float32."""
+def int8_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
+    """A trunk's layers in int8: the first makes uint8 of pictures, and the last convolution answers in float32.
+
+    Args:
+        layers: A VGG16's `features`, or whole blocks of them.
+        scale, zero_point: Of the pictures as uint8.
+    """
+    return (_remembering_layers if _remembers() else _lasting_layers)(layers, scale, zero_point)
+
+
+def _lasting_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list[nn.Module]:
+    """A trunk's layers in the operations that torch is to keep."""
     made: list[nn.Module] = [_Quantisation(scale, zero_point)]
     last_norm = max(index for index, layer in enumerate(layers) if isinstance(layer, nn.BatchNorm2d))
     for index, layer in enumerate(layers):
@@ -119,11 +126,8 @@ def _int8_layers(layers: list[nn.Module], scale: float, zero_point: int) -> list
 
 def folded(convolution: nn.Module, norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Kernel and bias of a convolution and its BatchNorm as one, and the kernel's scale for each output channel."""
-    kernel, bias = fuse_conv_bn_weights(
-        convolution.weight.float(), convolution.bias.float(),  # type: ignore[operator, union-attr, arg-type]
-        norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias,  # type: ignore[arg-type]
-    )  # fmt: skip
-    kernel = kernel.detach()  # type: ignore[assignment]
+    kernel, bias = fold(convolution, norm)
+    kernel = kernel.detach()
     largest = torch.maximum(kernel.amax((1, 2, 3)), -kernel.amin((1, 2, 3)))  # needs no copy, as abs does
     return kernel, bias.detach(), largest.clamp_min_(torch.finfo(torch.float32).tiny) / largest_weight()
 
