@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage --remote-debugging-pipe --window-size=1280,900"
 )
+PATIENCE = 60  # seconds
 # The browser reads commands on descriptor 3 and answers on 4.
 START = """
 import os, sys
@@ -29,7 +31,8 @@ class Page:
     def __init__(self, path: Path, profile: Path):
         from_us, to_browser = os.pipe()
         from_browser, to_us = os.pipe()
-        self._to_browser, self._from_browser = os.fdopen(to_browser, "wb", buffering=0), os.fdopen(from_browser, "rb")
+        self._to_browser, self._from_browser = os.fdopen(to_browser, "wb", buffering=0), from_browser
+        self._unread = b""
         browser = [CHROMIUM, *FLAGS.split(), f"--user-data-dir={profile}", "about:blank"]
         self._browser = subprocess.Popen(
             [sys.executable, "-c", START, str(from_us), str(to_us), *browser], pass_fds=(from_us, to_us),
@@ -63,10 +66,12 @@ class Page:
                 return answer["result"]
 
     def _read(self):
-        text = bytearray()
-        while (byte := self._from_browser.read(1)) != b"\0":
-            assert byte, "the browser has gone"
-            text += byte
+        while b"\0" not in self._unread:
+            assert select.select([self._from_browser], [], [], PATIENCE)[0], "the browser does not answer"
+            part = os.read(self._from_browser, 1 << 16)
+            assert part, "the browser has gone"
+            self._unread += part
+        text, _, self._unread = self._unread.partition(b"\0")
         return json.loads(text)
 
     def run(self, script: str):
@@ -85,4 +90,4 @@ class Page:
         self._browser.kill()
         self._browser.wait()
         self._to_browser.close()
-        self._from_browser.close()
+        os.close(self._from_browser)

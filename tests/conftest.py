@@ -45,6 +45,12 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow_network(monkeypatch)
 
 
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test stands in a folder of its own, where data/ is not there yet."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run_script(*arguments: str | Path, **options) -> subprocess.CompletedProcess:
     """Runs `python <arguments>` from the project's folder, as a person would."""
     return subprocess.run(

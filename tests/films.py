@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 from models.expressions import CLASS_COLOURS
+from models.live.opening import open_source
+from models.live.recording import VideoRecorder
 
 FRAME_DURATION = 1 << 8  # AV_CODEC_FLAG_FRAME_DURATION
 INPUT = Path(__file__).parent.parent / "input"
@@ -150,6 +152,16 @@ def remux(source: Path, path: Path, shift: float = 0.0) -> Path:
                 packet.stream = tracks[packet.stream.index]
                 output.mux(packet)
     return path
+
+
+def copy(source: Path, path: Path, frames: int | None = None) -> VideoRecorder:
+    """Records a film as it is, with its sound, or its first frames."""
+    with open_source(str(source)) as film:
+        recorder = VideoRecorder(path, film.size, film.frame_rate, film.time_base, film.sound())
+        while recorder.frames != frames and (frame := film.read()) is not None:
+            recorder.write(frame.picture, frame.seconds)
+        recorder.close(film.end, with_rest_of_sound=frames is None)
+        return recorder
 
 
 def lay(path: Path, matrix: Sequence[float]) -> Path:

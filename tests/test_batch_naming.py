@@ -10,14 +10,9 @@ from models.batch.naming import class_columns, class_folders
 from models.batch.records import OK, FaceRecord, Record
 from models.batch.tables import FIRST, LAST, write_table
 from models.expressions import CLASS_NAMES
-from tests.test_demo_image_batch import COLUMNS, face, files, label, photos, rows, stand_in  # noqa: F401 - fixtures
+from tests.batch import AWKWARD, COLUMNS, face, files, label, photos, rows, stand_in  # noqa: F401 - fixtures
 
 # ruff: noqa: F811 - fixtures are arguments
-
-AWKWARD = [
-    "face", "Confidence", "x", "REASON", "file", "Class_x", "class_x", "class_face", "Happy", "happy", "", " ", "a\nb",
-    "a,b", "=1+1", "'=1+1", "Ärger", "class_", "x_2", "\udcff", "\\udcff", "happy", 'quo"te', "class_happy",
-]  # fmt: skip
 
 
 def write(path: Path, class_names: list[str]) -> list[float]:
@@ -103,3 +98,9 @@ def test_a_checkpoint_with_a_class_called_uncertain_takes_no_min_confidence(phot
 def test_the_label_is_uncertain_by_the_probability_that_the_table_shows(photos, label):
     assert label(photos, "--min-confidence", "0.7") == 0
     assert rows()[0]["confidence"] == "0.7" and rows()[0]["expression"] != "uncertain"
+
+
+def test_class_columns_are_the_checkpoints_own(photos, label, stand_in):
+    stand_in.class_names = ["Calm", "Not calm"]
+    assert label(photos) == 0
+    assert list(rows()[0])[-3:] == ["calm", "not calm", "reason"]

@@ -12,7 +12,8 @@ from PIL import Image
 from models.batch import earlier, run
 from models.batch.journal import Journal
 from models.batch.records import Record
-from tests.test_demo_image_batch import ROOT, face, files, label, many, photos, rows, stand_in  # noqa: F401 - fixtures
+from tests.batch import face, files, label, many, photos, rows, stand_in  # noqa: F401 - fixtures
+from tests.conftest import ROOT
 
 # ruff: noqa: F811 - fixtures are arguments
 
@@ -277,7 +278,7 @@ def test_two_processes_of_torchrun_settle_once_and_each_does_its_share(many, lab
         replace_by_an_empty_one(many / f"{number}.png")
         (many / f"{number + 10}.png").unlink()
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    command = [*torchrun, "tests.test_demo_image_batch", many, "--output", "two", "--detector", "haar", "--resume"]
+    command = [*torchrun, "tests.batch", many, "--output", "two", "--detector", "haar", "--resume"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr

@@ -12,7 +12,7 @@ import pytest
 from models.batch.lists import split_list
 from models.batch.passed_over import count_passed_over, in_words
 from models.errors import UserError
-from tests.test_demo_image_batch import face, files, label, photos, rows, stand_in  # noqa: F401 - fixtures
+from tests.batch import face, files, label, photos, rows, stand_in  # noqa: F401 - fixtures
 
 # ruff: noqa: F811 - fixtures are arguments
 
@@ -156,3 +156,51 @@ def test_of_many_kinds_the_most_frequent_are_named(tmp_path):
     (tmp_path / "b.19").touch()
     words = in_words(count_passed_over([str(tmp_path)]))
     assert words.startswith("2 .19, 1 .") and words.endswith(", 8 of other kinds") and words.count(",") == 12
+
+
+# --- what is named ---
+
+
+def test_pictures_pattern_list_and_standard_input(photos, label, monkeypatch):
+    Path("names.txt").write_bytes(b"\xef\xbb\xbfphotos/b.png\r\nphotos/a.jpg\r\n")
+    feed = lambda data: monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))  # noqa: E731
+    for number, (arguments, data, expected) in enumerate([
+        (["photos/b.png", "photos/a.jpg", "./photos/b.png"], b"", ["photos/b.png", "photos/a.jpg"]),
+        (["photos/*.jpg"], b"", ["photos/a.jpg"]),
+        (["names.txt"], b"", ["photos/b.png", "photos/a.jpg"]),
+        (["-"], b"photos/a.jpg\nphotos/b.png\n", ["photos/a.jpg", "photos/b.png"]),
+        (["-"], b"photos/b.png\0photos/a.jpg\0", ["photos/b.png", "photos/a.jpg"]),
+        (["photos", "names.txt"], b"", ["photos/a.jpg", "photos/b.png"]),
+    ]):  # fmt: skip
+        feed(data)
+        assert label(*arguments, "--output", f"output{number}") == 0
+        assert [row["file"] for row in rows(f"output{number}")] == expected
+        assert (Path(f"output{number}") / "annotated/a.jpg").exists()
+
+
+def test_a_name_in_a_list_that_is_gone_is_a_row(photos, label):
+    Path("names.txt").write_text("photos/gone.jpg\nphotos/a.jpg\n")
+    assert label("names.txt") == 1
+    statuses = [(row["file"], row["status"]) for row in rows()]
+    assert statuses == [("photos/gone.jpg", "unreadable"), ("photos/a.jpg", "ok")]
+
+
+# --- what the run wrote itself ---
+
+
+@pytest.mark.parametrize("output", ["photos", "photos/output"])
+def test_output_in_the_input_overwrites_no_source_and_is_no_input(photos, label, output):
+    before = files(photos)
+    flags = ("--recursive", "--report", "--sort-into", f"{output}/sorted", "--output", output)
+    assert label(photos, *flags) == 0
+    assert label(photos, *flags, "--overwrite") == 0
+    assert [row["file"] for row in rows(output)] == ["a.jpg", "b.png"]
+    assert before.items() <= files(photos).items()
+
+
+def test_own_copies_are_no_input_even_when_asked_for(photos, label, capsys):
+    label(photos, "--output", photos)
+    before = files(photos)
+    assert label(photos / "annotated", "--output", photos) == 1
+    assert "left out" in capsys.readouterr().err
+    assert files(photos) == before

@@ -12,13 +12,14 @@ from models.checkpoint import load_checkpoint, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
 from models.expressions import CLASS_NAMES
 from models.training.augmentation import Augmentation
+from models.training.compiling import COMPILE_MODES
 from models.training.corruption import KINDS
-from models.training.loop import COMPILE_MODES, Trainer
+from models.training.loop import Trainer
 from models.training.teachers import ask_teachers
 from models.vgg16 import VGG16
 from models.views import make_input_spec
-from tests.test_train import only_run
-from tests.test_training import RECIPE, SPEC, small_split
+from tests.training_runs import only_run
+from tests.training_samples import RECIPE, SPEC, small_split
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 GPU = torch.device("cuda")

@@ -8,8 +8,9 @@ import pytest
 from models.expressions import CLASS_NAMES
 from models.live.log import ExpressionLog
 from models.live.timeline import draw_timeline, read_bands
-from tests.test_batch_naming import AWKWARD
-from tests.test_live import make_frame, make_tracks
+from tests.batch import AWKWARD
+from tests.films import read_rows
+from tests.live import make_frame, make_tracks
 
 MARK = b"\xef\xbb\xbf"
 
@@ -68,3 +69,44 @@ def test_a_disk_too_full_for_the_heading_leaves_no_half_of_it(tmp_path):
         ExpressionLog(NearlyFull(path), CLASS_NAMES)
     opened[-1].close()
     assert raised.value.errno == errno.ENOSPC and path.read_bytes() == b""
+
+
+def test_the_log_has_a_row_a_face_and_is_whole_after_each(tmp_path):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    log.write(make_frame(number=6, seconds=0.2), make_tracks((10, 20, 60, 60), (200, 20, 40, 41)))
+    rows = read_rows(log.path)  # not closed yet
+    log.close()
+    assert [row["track"] for row in rows] == ["1", "2"]
+    assert rows[1] == {
+        "time": "0.200", "frame": "6", "track": "2", "x": "200", "y": "20", "width": "40", "height": "41",
+        "expression": "Happy", "confidence": "0.9000", "happy": "0.9000",
+        **{name.lower(): "0.0167" for name in CLASS_NAMES if name != "Happy"},
+    }  # fmt: skip
+
+
+def test_the_log_has_a_row_without_a_face_where_nobody_was_found(tmp_path):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    log.write(make_frame(number=3, seconds=0.1), [])
+    log.write(make_frame(number=6, seconds=0.2), make_tracks((10, 20, 60, 60)))
+    log.close()
+    rows = read_rows(log.path)
+    assert rows[0]["time"] == "0.100" and rows[0]["frame"] == "3"
+    assert {value for name, value in rows[0].items() if name not in ("time", "frame")} == {""}
+    assert rows[1]["track"] == "1" and list(read_bands(log.path)) == [1]
+
+
+def test_a_log_keeps_whole_rows_alone_when_there_is_room_for_a_part(tmp_path, monkeypatch):
+    log = ExpressionLog(tmp_path / "log.csv", CLASS_NAMES)
+    log.write(make_frame(), make_tracks((10, 20, 60, 60)))
+    whole = log.path.read_bytes()
+    file = log._file
+
+    class NearlyFull:
+        tell, truncate, close = file.tell, file.truncate, file.close
+        write = staticmethod(lambda data: file.write(data[:20]))
+
+    monkeypatch.setattr(log, "_file", NearlyFull)
+    with pytest.raises(OSError, match="No space"):
+        log.write(make_frame(), make_tracks((10, 20, 60, 60)))
+    log.close()
+    assert log.path.read_bytes() == whole

@@ -1,11 +1,10 @@
-"""Recordings: each picture at its time, the film's sound with it, whole or said not to be."""
+"""Recordings: each picture at its time, in its colours, whole or said not to be."""
 
 import os
 import shutil
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -13,11 +12,10 @@ from models.errors import UserError
 from models.expressions import CLASS_NAMES
 from models.live import recording
 from models.live.log import ExpressionLog
+from models.live.opening import open_source
 from models.live.recording import RecordingError, VideoRecorder
-from models.live.sound import Sound
-from models.live.sources import open_source
 from tests.browser import CHROMIUM, Page
-from tests.films import draw_frames, encode, grey, read_film, read_sounds, read_times
+from tests.films import copy, draw_frames, encode, grey, read_film, read_times
 
 UNEQUAL = [0.0, 0.1, 0.25, 1.0, 1.04, 4.0, 4.5]
 
@@ -27,44 +25,6 @@ def record(path: Path, frames: int = 10, frame_rate: float = 30.0) -> VideoRecor
     for number, frame in zip(range(frames), draw_frames(4, 15)):
         recorder.write(frame, number / frame_rate)
     return recorder
-
-
-def copy(source: Path, path: Path, frames: int | None = None) -> VideoRecorder:
-    """Records a film as it is, with its sound, or its first frames."""
-    with open_source(str(source)) as film:
-        recorder = VideoRecorder(path, film.size, film.frame_rate, film.time_base, film.sound())
-        while recorder.frames != frames and (frame := film.read()) is not None:
-            recorder.write(frame.picture, frame.seconds)
-        recorder.close(film.end, with_rest_of_sound=frames is None)
-        return recorder
-
-
-CLICK_TIMES = [number / 20 for number in range(60)]
-
-
-def clicking_pictures() -> list[np.ndarray]:
-    return [grey(255 if time >= 1.5 else 0) for time in CLICK_TIMES]
-
-
-def click() -> np.ndarray:
-    """Three seconds of silence, and a click at 1.5 s."""
-    sound = np.zeros(3 * 48000, np.float32)
-    sound[72000:72480] = 0.8 * np.sin(2 * np.pi * 1000 * np.arange(480) / 48000)
-    return sound
-
-
-def hear(path: Path) -> float:
-    """When a film's click sounds, in seconds, by the times of its sound."""
-    with av.open(str(path)) as film:
-        loudest = 0.0, 0.0
-        for frame in film.decode(audio=0):
-            loudness = np.abs(frame.to_ndarray().astype(np.float32))
-            loudness = loudness.max(0) if frame.format.is_planar else loudness[0]
-            index = int(loudness.argmax())
-            loudest = max(
-                loudest, (float(loudness[index]), float(frame.pts * frame.time_base) + index / frame.sample_rate)
-            )
-    return loudest[1]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".m4v", ".mkv", ".webm", ".MOV"])
@@ -97,109 +57,36 @@ def test_colours_stay_what_they_are(colour, suffix, tmp_path):
         np.testing.assert_allclose(film.read().picture.mean((0, 1)), colour, atol=8)
 
 
-# Sound
-
-
-@pytest.mark.parametrize("suffix, source, sounds, expected", [
-    (".mp4", ".mp4", ["aac"], ["aac"]), (".mp4", ".mkv", ["ac3"], ["aac"]), (".mp4", ".webm", ["libopus"], ["opus"]),
-    (".mp4", ".avi", ["pcm_s16le"], ["aac"]), (".mov", ".webm", ["libopus"], ["aac"]),
-    (".mkv", ".mp4", ["aac"], ["aac"]),
-    (".mkv", ".avi", ["pcm_s16le"], ["opus"]),
-    (".webm", ".mp4", ["aac"], ["opus"]), (".webm", ".webm", ["libopus"], ["opus"]),
-    (".m4v", ".mkv", ["flac"], ["aac"]), (".mp4", ".mkv", ["libmp3lame"], ["aac"]),
-    (".mkv", ".mkv", ["libmp3lame"], ["mp3"]),
-    (".mp4", ".mp4", ["aac", "aac"], ["aac", "aac"]), (".webm", ".mkv", ["libopus", "ac3"], ["opus", "opus"]),
-    (".mp4", ".mp4", [], []),
-])  # fmt: skip
-def test_a_recording_has_the_films_sound(suffix, source, sounds, expected, tmp_path):
-    pictures, times = [grey(5 * number) for number in range(30)], [number / 10 for number in range(30)]
-    film = encode(tmp_path / f"film{source}", pictures, times, 10, sounds=sounds)
-    assert copy(film, tmp_path / f"copy{suffix}").problem is None
-    found = read_sounds(tmp_path / f"copy{suffix}")
-    assert [codec for codec, _, _ in found] in (expected, [f"{each}float" for each in expected])
-    for number, (_, pitch, length) in enumerate(found, start=1):
-        assert pitch == pytest.approx(440 * number, abs=2) and length == pytest.approx(3.0, abs=0.06)
-    times_copied = read_times(tmp_path / f"copy{suffix}")
-    # FFmpeg 8.0 (PyAV 17) moves all of a .webm by the 5 ms that Opus needs to begin.
-    assert times_copied[:-1] == pytest.approx(times, abs=6e-3) and times_copied[-1] == pytest.approx(3.0, abs=0.06)
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
-def test_sound_and_pictures_stay_together(suffix, tmp_path):
-    """A click sounds when the picture turns white, at 1.5 s, in the copy as in the film."""
-    film = encode(tmp_path / "film.mkv", clicking_pictures(), CLICK_TIMES, 20, sounds=["pcm_s16le"], tone=click())
-    copy(film, tmp_path / f"copy{suffix}")
-    assert hear(tmp_path / f"copy{suffix}") == pytest.approx(1.5, abs=0.03)
-    times, (frames, _) = read_times(tmp_path / f"copy{suffix}"), read_film(tmp_path / f"copy{suffix}")
-    assert times[next(index for index, frame in enumerate(frames) if frame.mean() > 128)] == pytest.approx(
-        1.5, abs=2e-3
-    )
-
-
-def test_the_sound_of_a_part_ends_with_its_pictures(tmp_path):
-    film = encode(tmp_path / "film.mp4", [grey()] * 40, [number / 10 for number in range(40)], 10, sounds=["aac"])
-    copy(film, tmp_path / "copy.mp4", frames=10)
-    ((_, _, length),) = read_sounds(tmp_path / "copy.mp4")
-    assert length == pytest.approx(1.0, abs=0.06)
-
-
-def test_the_sound_of_a_recording_that_begins_later_is_that_of_its_pictures(tmp_path):
-    film = encode(tmp_path / "film.mkv", clicking_pictures(), CLICK_TIMES, 20, sounds=["pcm_s16le"], tone=click())
-    with open_source(str(film)) as source:
-        sound = source.sound()
-        recorder = VideoRecorder(tmp_path / "copy.mp4", source.size, 20, source.time_base, sound, begins=1.0)
-        while (frame := source.read()) is not None:
-            if frame.seconds >= 1.0:
-                recorder.write(frame.picture, frame.seconds - 1.0)
-        recorder.close(source.end - 1.0, with_rest_of_sound=True)
-    assert hear(tmp_path / "copy.mp4") == pytest.approx(0.5, abs=0.03)
-
-
-@pytest.mark.parametrize("rate", [6000, 192000])
-def test_sound_at_a_rate_that_the_codec_has_not_is_made_anew_at_the_nearest(rate, tmp_path):
-    film = encode(
-        tmp_path / "film.mkv",
-        [grey()] * 20,
-        [number / 10 for number in range(20)],
-        10,
-        sounds=["pcm_s16le"],
-        sound_rate=rate,
-    )
-    for suffix in (".mp4", ".webm"):
-        assert copy(film, tmp_path / f"copy{suffix}").problem is None
-        ((_, pitch, length),) = read_sounds(tmp_path / f"copy{suffix}")
-        assert pitch == pytest.approx(440, abs=3) and length == pytest.approx(2.0, abs=0.15)
-
-
-def test_sound_that_cannot_be_read_a_second_time_is_told_without_the_address(tmp_path):
-    sound = Sound(lambda: av.open("http://me:hush@127.0.0.1:9/film.mp4", timeout=1), Fraction(0))
-    recorder = VideoRecorder(tmp_path / "film.mp4", (64, 48), sound=sound)
-    recorder.write(grey(), 0.0)
-    recorder.close(0.1)
-    assert "cannot be read" in recorder.problem and "hush" not in recorder.problem
-    assert len(read_film(recorder.path)[0]) == 1
-
-
-def test_a_recording_that_fails_at_once_is_not_said_to_be_there(tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError("no space")
-
+def test_a_live_recording_has_each_frame_when_it_came(tmp_path):
     recorder = VideoRecorder(tmp_path / "film.mp4", (64, 48))
-    monkeypatch.setattr(recorder, "_mux", fail)
-    recorder.write(grey(), 0.0)
-    with pytest.raises(RecordingError, match="was not begun"):
-        recorder.write(grey(), 0.1)
-    assert not list(tmp_path.iterdir()) and recorder.frames == 0
+    for seconds in (0.0, 0.03, 0.04, 0.1, 1.0):  # early, late, and after a gap
+        recorder.write(grey(100), seconds)
+    recorder.close(1.05)
+    assert read_times(recorder.path) == pytest.approx([0.0, 0.03, 0.04, 0.1, 1.0, 1.05], abs=1e-3)
 
 
-def test_sound_of_a_kind_that_is_not_known_is_told(tmp_path, monkeypatch):
-    def unknown(*_):
-        raise ValueError("no such codec")
+def test_frames_of_another_size_are_fitted_into_a_recording(tmp_path):
+    recorder = record(tmp_path / "film.mp4", 2)
+    recorder.write(np.full((480, 320, 3), 255, np.uint8), 0.1)
+    recorder.close()
+    frames, _ = read_film(recorder.path)
+    assert len(frames) == 3 and frames[2][:, 110:210].min() > 200 and frames[2][:, :70].max() < 40
 
-    film = encode(tmp_path / "film.mp4", [grey()] * 20, [number / 10 for number in range(20)], 10, sounds=["aac"])
-    monkeypatch.setattr("models.live.sound._Copied.__init__", unknown)
-    monkeypatch.setattr("models.live.sound._MadeAnew.__init__", unknown)
-    assert "is without it" in copy(film, tmp_path / "copy.mp4").problem
+
+@pytest.mark.parametrize("suffix, size", [(".mp4", (66, 50)), (".webm", (65, 49))])
+def test_pictures_with_odd_sides_are_recorded(suffix, size, tmp_path):
+    recorder = VideoRecorder(tmp_path / f"film{suffix}", (65, 49))
+    for number in range(3):
+        recorder.write(np.full((49, 65, 3), 200, np.uint8), number / 30)
+    recorder.close()
+    frames, _ = read_film(recorder.path)
+    assert frames[0].shape[1::-1] == size and frames[0].min() > 190
+
+
+@pytest.mark.parametrize("name", ["out-12:30.mp4", "50%.mp4", "%d.mkv", "ü '\".webm"])
+def test_recordings_of_any_name_are_written(name, tmp_path):
+    record(tmp_path / name, 3).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name] and len(read_film(tmp_path / name)[0]) == 3
 
 
 # In a browser
@@ -246,6 +133,18 @@ def test_a_browser_plays_recordings_to_their_end(tmp_path):
 # What can go wrong
 
 
+def test_a_recording_that_fails_at_once_is_not_said_to_be_there(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError("no space")
+
+    recorder = VideoRecorder(tmp_path / "film.mp4", (64, 48))
+    monkeypatch.setattr(recorder, "_mux", fail)
+    recorder.write(grey(), 0.0)
+    with pytest.raises(RecordingError, match="was not begun"):
+        recorder.write(grey(), 0.1)
+    assert not list(tmp_path.iterdir()) and recorder.frames == 0
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
 def test_a_recording_that_was_never_ended_can_be_played(suffix, tmp_path):
     if suffix != ".mkv" and not recording.IN_FRAGMENTS:
@@ -258,38 +157,6 @@ def test_a_recording_that_was_never_ended_can_be_played(suffix, tmp_path):
     recorder.close()
     with open_source(str(tmp_path / f"cut{suffix}")) as film:
         assert len(list(iter(film.read, None))) > 100
-
-
-def test_a_live_recording_has_each_frame_when_it_came(tmp_path):
-    recorder = VideoRecorder(tmp_path / "film.mp4", (64, 48))
-    for seconds in (0.0, 0.03, 0.04, 0.1, 1.0):  # early, late, and after a gap
-        recorder.write(grey(100), seconds)
-    recorder.close(1.05)
-    assert read_times(recorder.path) == pytest.approx([0.0, 0.03, 0.04, 0.1, 1.0, 1.05], abs=1e-3)
-
-
-def test_frames_of_another_size_are_fitted_into_a_recording(tmp_path):
-    recorder = record(tmp_path / "film.mp4", 2)
-    recorder.write(np.full((480, 320, 3), 255, np.uint8), 0.1)
-    recorder.close()
-    frames, _ = read_film(recorder.path)
-    assert len(frames) == 3 and frames[2][:, 110:210].min() > 200 and frames[2][:, :70].max() < 40
-
-
-@pytest.mark.parametrize("suffix, size", [(".mp4", (66, 50)), (".webm", (65, 49))])
-def test_pictures_with_odd_sides_are_recorded(suffix, size, tmp_path):
-    recorder = VideoRecorder(tmp_path / f"film{suffix}", (65, 49))
-    for number in range(3):
-        recorder.write(np.full((49, 65, 3), 200, np.uint8), number / 30)
-    recorder.close()
-    frames, _ = read_film(recorder.path)
-    assert frames[0].shape[1::-1] == size and frames[0].min() > 190
-
-
-@pytest.mark.parametrize("name", ["out-12:30.mp4", "50%.mp4", "%d.mkv", "ü '\".webm"])
-def test_recordings_of_any_name_are_written(name, tmp_path):
-    record(tmp_path / name, 3).close()
-    assert [path.name for path in tmp_path.iterdir()] == [name] and len(read_film(tmp_path / name)[0]) == 3
 
 
 def test_files_are_never_written_over(tmp_path):

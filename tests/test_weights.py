@@ -63,7 +63,7 @@ def test_what_is_done_is_not_done_again(recipe, data_folder, tmp_path, capsys):
 def test_a_step_that_was_stopped_goes_on_where_it_was(recipe, data_folder, tmp_path, monkeypatch, capsys):
     asked = iter(range(1000))
     with monkeypatch.context() as patch:
-        patch.setattr("models.training.run.StopSignal.asked", lambda self: next(asked) > 2)
+        patch.setattr("models.training.stop.StopSignal.asked", lambda self: next(asked) > 2)
         assert make(data_folder, tmp_path) == 1
     assert "stopped in teacher, see above; the same command goes on" in capsys.readouterr().err
     assert make(data_folder, tmp_path) == 0

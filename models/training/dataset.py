@@ -203,3 +203,15 @@ def count_batches(count: int, batch_size: int, world: int = 1) -> int:
     """How many batches `epoch_batches` yields."""
     full, rest = divmod(count, batch_size * world)
     return (full if batch_size >= 2 else 0) + (rest >= 2 * world)
+
+
+def class_rarity(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """How often a picture of each class has to count so that all classes count alike; 1 on average over the pictures.
+
+    Args:
+        targets: int64 `[N]`.
+
+    Returns:
+        float32 `[classes]`, on the targets' device.
+    """
+    return len(targets) / (classes * targets.bincount(minlength=classes).clamp(min=1).float())

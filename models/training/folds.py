@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from models import drawing
+from models import plots
 from models.checkpoint import build_network, load_checkpoint, save_atomically
 from models.datasets.people import assign_folds, describe_groups, doubt_groups, find_groups
 from models.errors import DatasetError
@@ -30,7 +30,9 @@ from models.training.dataset import PICTURE_SIDE, Split, read_pictures
 from models.training.folder import Listing, find_split, list_pictures, name_classes
 from models.training.loop import Trainer
 from models.training.metrics import format_report
-from models.training.run import SUMMARY, Run, RunError, StopSignal, make_report
+from models.training.report import SUMMARY, make_report
+from models.training.run import Run, RunError
+from models.training.stop import StopSignal
 
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1")
 TTA = "flip"
@@ -184,7 +186,7 @@ def report_fold(fold: Run, trainer: Trainer, test_split: Split, name: str) -> No
     report = make_report(logits, test_split, trainer.class_names, name, TTA, checkpoint["temperature"])
     checkpoint["metrics"] = {"split": name, "tta": TTA, **{key: report[key] for key in SUMMARY if key in report}}
     save_atomically(fold.folder / "final.pt", checkpoint)
-    drawing.plot_confusion_matrix(report, fold.folder / "confusion_matrix.png")
+    plots.plot_confusion_matrix(report, fold.folder / "confusion_matrix.png")
     fold.log(f"{name}, weights of the last epoch, with --tta {TTA}:\n{format_report(report)}")
     fold.write_json("report.json", report)  # last: with it the fold is done
     (fold.folder / "last.pt").unlink(missing_ok=True)
@@ -198,7 +200,7 @@ def _write_summary(run: Run, plan: FoldPlan) -> None:
     reports = [json.loads(_report_file(run.fold(number)).read_text()) for number in range(1, plan.count + 1)]
     summary = summarise_folds(reports, [len(plan.groups_in(number)) for number in range(1, plan.count + 1)])
     run.write_json("folds.json", summary)
-    drawing.plot_confusion_matrix(summary["all_folds"], run.folder / "confusion_matrix.png")
+    plots.plot_confusion_matrix(summary["all_folds"], run.folder / "confusion_matrix.png")
     print(format_folds(summary))
     print(f"wrote {run.folder}: folds.json, folds.csv, confusion_matrix.png, and a folder a fold")
 

@@ -8,8 +8,7 @@ the unbroken run would have, bit for bit on a CPU.
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,89 +17,19 @@ import torch.nn.functional as F
 from torch import nn
 
 from models.architectures import Network
-from models.errors import UserError
+from models.inference import prepare_for_inference
 from models.training.augmentation import Augmentation, mixup
-from models.training.dataset import Split, count_batches, epoch_batches
+from models.training.compiling import compiling
+from models.training.dataset import Split, class_rarity, count_batches, epoch_batches
+from models.training.recipe import Progress, Recipe
 from models.training.start import freeze_blocks
 from models.training.votes import WithVotes
 from models.training.workers import Workers
-from models.vgg16 import prepare_for_inference
 from models.views import normalise, predict_logits
-
-BALANCES = ("none", "weights", "sampling")
-COMPILE_MODES = ("off", "default", "reduce-overhead")  # the latter two torch.compile's
-
-
-class CompileError(UserError):
-    """torch.compile does not work on this machine; the message names the remedy."""
-
-
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """Turns what torch.compile says, at the first step of each direction, into a sentence."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
-        reason = str(error).strip().split("\n")[0]
-        raise CompileError(f"torch.compile does not work here ({reason}): leave out --compile") from error
 
 
 class TrainingDiverged(ArithmeticError):
     """The loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train; what each setting is, and why it stands where it stands, is told beside train.py's flags."""
-
-    epochs: int
-    batch_size: int
-    lr: float
-    warmup_epochs: float
-    momentum: float
-    weight_decay: float
-    label_smoothing: float
-    mixup: float
-    teachers_weight: float
-    votes_weight: float
-    ema_decay: float
-    freeze_blocks: int
-    seed: int
-    precision: str
-    balance: str = "none"
-
-
-@dataclass
-class Progress:
-    """Where a run stands.
-
-    Attributes:
-        epoch: Epochs finished.
-        batch: Batches finished of the epoch that is running; 0 between epochs.
-        steps: Batches finished in all.
-        loss_sum, correct: Sums over the running epoch's pictures of this process, up to the last look at the loss.
-        counted: How many pictures these sums are of.
-        seen: The running epoch's pictures so far, of all processes.
-        seconds: Time spent in the running epoch's training.
-        best_accuracy: The highest val accuracy of an epoch so far, 0 to 1.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    steps: int = 0
-    loss_sum: float = 0.0
-    correct: float = 0.0
-    counted: int = 0
-    seen: int = 0
-    seconds: float = 0.0
-    best_accuracy: float = -1.0
-
-    def start_next_epoch(self) -> None:
-        self.epoch += 1
-        self.batch = self.counted = self.seen = 0
-        self.loss_sum = self.correct = self.seconds = 0.0
 
 
 @dataclass
@@ -115,7 +44,7 @@ class Trainer:
         recipe: The settings.
         workers: Who else trains.
         with_votes: Whether the training pictures come with votes, a second target, see `votes`.
-        compile_mode: One of `COMPILE_MODES`.
+        compile_mode: One of `compiling.COMPILE_MODES`.
         progress: Where the run stands; goes on from there.
         check_every: Batches between looks at the loss, after which the sums in `progress` are complete.
     """
@@ -247,7 +176,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        with _compiling(), torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+        with compiling(), torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             outputs = learner(normalise(crops, self.input_spec))
         logits, vote_logits = outputs if self.with_votes else (outputs, None)
         loss = F.cross_entropy(
@@ -256,7 +185,7 @@ class Trainer:
         if vote_logits is not None and votes is not None:
             loss = loss + recipe.votes_weight * F.cross_entropy(vote_logits.float(), votes)
         # Processes' gradients are averaged as if their shares of the batch were equal: weigh by the true shares.
-        with _compiling():
+        with compiling():
             (loss * (len(indices) * self.workers.world / global_size)).backward()
         self.optimizer.step()
         self._update_average()
@@ -343,15 +272,3 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])
-
-
-def class_rarity(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """How often a picture of each class has to count so that all classes count alike; 1 on average over the pictures.
-
-    Args:
-        targets: int64 `[N]`.
-
-    Returns:
-        float32 `[classes]`, on the targets' device.
-    """
-    return len(targets) / (classes * targets.bincount(minlength=classes).clamp(min=1).float())

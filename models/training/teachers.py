@@ -13,10 +13,9 @@ import torch
 from tqdm import tqdm
 
 from models.checkpoint import build_network, load_checkpoint
-from models.device import choose_precision
 from models.errors import UserError
+from models.inference import choose_precision, prepare_for_inference
 from models.training.dataset import Split
-from models.vgg16 import prepare_for_inference
 from models.views import average_views, predict_logits, to_grey_squares
 
 SOFTENING = 2.0  # of the teachers' logits: they know the training pictures, and are surer of them than of any other

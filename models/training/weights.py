@@ -27,7 +27,7 @@ from pathlib import Path
 from models.command_line import DONE, IN_PART, leave, new_parser, positive, script
 from models.errors import UserError
 from models.files import locked, replacing
-from models.training.loop import COMPILE_MODES
+from models.training.compiling import COMPILE_MODES
 
 TRAIN = Path(__file__).parents[2] / "train.py"
 START_SECONDS = 5  # a step takes until its minutes begin to count
