@@ -105,7 +105,10 @@ def _to_onnx(network: Network, faces: torch.Tensor) -> Any:
             _Exported(network).eval(), (faces,), dynamo=True, verbose=False,
             input_names=["faces"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
         )  # fmt: skip
-    return program.model_proto
+    made = program.model_proto
+    for node in made.graph.node:  # torch writes there where in which file of this machine each operation was called
+        node.ClearField("metadata_props")
+    return made
 
 
 class _Exported(torch.nn.Module):
