@@ -18,19 +18,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from models.command_line import DONE, new_parser, positive, script
-from models.device import choose_device, make_ready_to_train
+from models.command_line import DONE, because, new_parser, positive, script
+from models.device import choose_device, explain_device, float_precision, make_ready_to_train
 from models.faces.training.loop import Settings, train
 from models.faces.training.material import prepare
-from models.inference import choose_precision
+from models.inference import explain_precision
 
 
 @script
 def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     device = choose_device(arguments.device)
-    precision = choose_precision("auto", device)
-    print(f"computing on {device} in {precision}", file=sys.stderr)
+    precision = float_precision(device)
+    why = [explain_device(device)] * (arguments.device == "auto")
+    print(f"computing on {device} in {precision}{because(*why, explain_precision(precision, device))}", file=sys.stderr)
     make_ready_to_train(device)
     folders = arguments.portraits, arguments.backgrounds
     material = prepare(*folders, arguments.centerface, arguments.yunet, arguments.output)
