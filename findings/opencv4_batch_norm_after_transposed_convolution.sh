@@ -15,7 +15,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    opencv-python-headless==4.14.0.94 numpy==2.2.6 onnx==1.19.1
+    opencv-python-headless==4.14.0.94 numpy==2.4.6 onnx==1.23.2
 cd "$folder"
 "$folder/venv/bin/python" - <<'PYTHON'
 import cv2

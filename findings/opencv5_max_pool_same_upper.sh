@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # opencv-python 5.0.0.93: a max pooling with auto_pad SAME_UPPER is padded at the wrong end, without an error.
 #
-# ONNX says that with SAME_UPPER an odd pixel of padding goes at the end. The engine that OpenCV 5.0 takes by itself puts
-# it at the beginning; the engine that OpenCV 4 had (ENGINE_CLASSIC), and ONNX Runtime, put it at the end. Keras and
-# TensorFlow export their pooling with padding="same" in this form.
+# ONNX says that with SAME_UPPER an odd pixel of padding goes at the end. The engine that OpenCV 5.0 takes by itself
+# puts it at the beginning; the engine that OpenCV 4 had (ENGINE_CLASSIC), and ONNX Runtime, put it at the end. Keras
+# and TensorFlow export their pooling with padding="same" in this form.
 #
 # Seen, for a row of 1 to 6, windows of 3, steps of 2:
-#     onnxruntime 1.23.2              3 5 6
+#     onnxruntime 1.32.0              3 5 6
 #     opencv 5.0.0.93, ENGINE_CLASSIC 3 5 6
 #     opencv 5.0.0.93, by default     2 4 6
 # Fails when one of the three changes.
@@ -15,7 +15,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    opencv-python-headless==5.0.0.93 numpy==2.2.6 onnx==1.19.1 onnxruntime==1.23.2
+    opencv-python-headless==5.0.0.93 numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0
 cd "$folder"
 "$folder/venv/bin/python" - <<'PYTHON'
 import cv2

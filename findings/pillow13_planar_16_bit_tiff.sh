@@ -16,7 +16,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    pillow==13.0.0 numpy==2.2.6 tifffile==2025.5.10 imagecodecs==2025.3.30
+    pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3 imagecodecs==2026.3.6
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 import numpy as np

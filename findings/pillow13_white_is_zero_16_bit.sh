@@ -14,7 +14,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    pillow==13.0.0 numpy==2.2.6 tifffile==2025.5.10
+    pillow==13.0.0 numpy==2.4.6 tifffile==2026.3.3
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 import numpy as np
@@ -22,10 +22,10 @@ import tifffile
 from PIL import Image
 
 seen = []
-for kind, white_to_black in (("8 bits", np.arange(256, dtype=np.uint8)), ("16 bits", np.arange(0, 65536, 257, np.uint16))):
+for bits, white_to_black in ((8, np.arange(256, dtype=np.uint8)), (16, np.arange(0, 65536, 257, np.uint16))):
     tifffile.imwrite("ramp.tif", np.tile(white_to_black, (20, 1)), photometric="miniswhite")
     with Image.open("ramp.tif") as image:
         seen.append(f"{image.mode} {image.getpixel((0, 0))}")
-    print(f"{kind}: {seen[-1]}")
+    print(f"{bits} bits: {seen[-1]}")
 assert seen == ["L 255", "I;16 0"], "this is no longer so"
 PYTHON

@@ -112,6 +112,8 @@ def _deep_strips(
         mode, values = "L", _grey_values(image)
     elif any(map(DEEP_COLOUR.fullmatch, _raw_modes(image))) and image.tell() == 0:
         mode, values = _colour_values(image, reopen)
+    elif image.format == "JPEG2000" and image.mode in ("RGB", "RGBA") and (bits := _jpeg2000_bits(image.fp)) > 8:
+        told, mode, values = 2.0**bits - 1, image.mode, _jpeg2000_values(image)
     else:
         return None
     colours = {"L": 1, "LA": 1, "CMYK": 4}.get(mode, 3)
@@ -224,6 +226,33 @@ def _colour_values(
     except ValueError:  # Pillow has no such order for rare modes: its high bytes alone are what there is
         low = image
     return mode, lambda box: np.asarray(image.crop(box), np.uint16) << 8 | np.asarray(low.crop(box))
+
+
+def _jpeg2000_bits(file: Any) -> int:
+    """Of the first component, as the codestream's SIZ segment says (ISO/IEC 15444-1, A.5.1); the position stays."""
+    start = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(start)
+    place = content.index(b"\xff\x4f\xff\x51")
+    return (content[place + 42] & 0x7F) + 1
+
+
+def _jpeg2000_values(image: ImageFile.ImageFile) -> Callable[[Box], np.ndarray]:
+    """What gives a strip's whole values of deep colours, which OpenCV decodes.
+
+    Pillow 13 rounds them to 8 bits and lets 255.5 become 0: white comes black, and what is opaque transparent.
+    """
+    import cv2
+
+    assert image.fp is not None
+    image.fp.seek(0)
+    found = cv2.imdecode(np.frombuffer(image.fp.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.shape != (image.height, image.width, len(image.mode)):
+        raise ValueError("its deep colours are stored in a way that cannot be read: save it as PNG or TIFF")
+    order = cv2.COLOR_BGR2RGB if image.mode == "RGB" else cv2.COLOR_BGRA2RGBA
+    pixels = cv2.cvtColor(found, order)
+    return lambda box: pixels[box[1] : box[3], box[0] : box[2]]
 
 
 def _raw_modes(image: ImageFile.ImageFile) -> list[str]:

@@ -182,6 +182,16 @@ def test_tiff_whose_zero_is_white_is_no_negative(tmp_path):
     np.testing.assert_allclose(picture, 255 - over_white(values, 4095), atol=1)
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_white_of_deep_jpeg_2000_stays_white_and_what_is_opaque_opaque(tmp_path, channels):
+    colours = np.full((64, 128, 4), (65535, 32768, 16384, 65535), np.uint16)  # Pillow 13.0.0 makes 0 of 65408 and more
+    colours[:, 64:] = (65535, 65535, 65407, 65535)
+    cv2.imwrite(str(tmp_path / "a.jp2"), cv2.cvtColor(colours, cv2.COLOR_RGBA2BGRA)[..., :channels])
+    picture = read_picture(tmp_path / "a.jp2")
+    np.testing.assert_allclose(picture[:, :60], np.broadcast_to((255, 128, 64), (64, 60, 3)), atol=2)
+    np.testing.assert_allclose(picture[:, 68:], 255, atol=2)
+
+
 def test_pgm_tells_what_is_white(tmp_path):
     for white in (900, 4095, 65535):
         (tmp_path / "a.pgm").write_bytes(b"P5 3 1 %d\n" % white + np.array([0, 450, 900], ">u2").tobytes())

@@ -40,7 +40,7 @@ class Format:
 H264 = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf")
 PLAYED_IN_MP4 = frozenset(("aac", "opus", "flac"))
 # An mp4's index is written last: until then it is kept in fragments, which play without it after a power cut. Without
-# delay_moov FFmpeg 8.1 moves pictures that are stored out of order (findings/ffmpeg8_hybrid_fragmented_mp4.sh).
+# delay_moov FFmpeg 8.1 and 9.0 move pictures that are stored out of order (findings/ffmpeg8_hybrid_fragmented_mp4.sh).
 # FFmpeg 8.0, which PyAV 17 brings, ends such a file wrongly: no frame of it can be read.
 IN_FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov"} if FFMPEG["libavformat"] >= (62, 12) else {}
 # An avi is none of them: it holds times neither of its pictures nor of its sound.
