@@ -1,4 +1,4 @@
-# make demo   label the pictures in input/ with the shipped weights
+# make demo   label the pictures in input/ with the shipped weights; CPU=1 installs PyTorch's builds for CPUs alone
 # make test   run the tests
 # make check  lint and types
 # make weights  train the shipped weights again from data/: days on a CPU; FLAGS="--votes fer2013new.csv --minutes 60"
@@ -12,6 +12,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 REQUIREMENTS := requirements.txt tests/requirements.txt
+CPU_BUILDS := https://download.pytorch.org/whl/cpu
+TORCH = $(shell sed -n 's/^\(torch[^ #]*\).*/"\1"/p' requirements.txt)
 
 .PHONY: demo test check weights test-opencv5 test-oldest test-newest clean
 
@@ -23,7 +25,7 @@ test: .venv/.installed-test
 
 test-opencv5: .venv/.installed-test
 	$(BIN)/python $(INSTALL) --upgrade --no-deps --target .venv/opencv5 "opencv-python>=5"
-	PYTHONPATH=.venv/opencv5 $(BIN)/python -m pytest tests/test_faces.py tests/test_rpn.py tests/test_pictures.py tests/test_demo_image.py
+	PYTHONPATH=.venv/opencv5 $(BIN)/python -m pytest tests/test_faces.py tests/test_rpn.py tests/test_pictures.py tests/test_pictures_refused.py tests/test_pixels.py tests/test_demo_image.py
 
 test-oldest: .venv-oldest/.installed
 	.venv-oldest/bin/python -m pytest
@@ -44,6 +46,7 @@ weights: .venv/.installed
 .venv/.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13")'
 	$(PYTHON) -m venv .venv
+	$(if $(CPU),$(BIN)/python $(INSTALL) --index-url $(CPU_BUILDS) $(TORCH))
 	$(BIN)/python $(INSTALL) -r requirements.txt
 	touch $@
 

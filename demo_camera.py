@@ -71,14 +71,11 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     from models.live.view import watch
 
     is_live = arguments.window or not source.is_film
-    if is_live:
-        leave_a_core_for_the_display()
+    leaves_a_core = is_live and leave_a_core_for_the_display()
     detector = load_video_detector(arguments, source.size, is_live)
     classifier = load_quick_classifier(arguments) if is_live else load_classifier(arguments)
-    choices = [describe_detector(arguments)]
-    if is_live:
-        choices.append("a core left free for the display")
-    tell_choices(arguments, classifier.device, classifier.precision, *choices)
+    choices = describe_detector(arguments), *["a core is left for the pictures"] * leaves_a_core
+    tell_choices(arguments, classifier.device, classifier.precision, classifier, *choices)
     analyzer = Analyzer(classifier, detector)
     with_lines = not arguments.window
     options = arguments.smoothing, arguments.output, with_lines, arguments.emoji, arguments.every

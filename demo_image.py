@@ -96,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
             classifier, detector = loading.result()
             if not answers:
                 told = [] if arguments.whole_image else [describe_detector(arguments)]
-                tell_choices(arguments, classifier.device, classifier.precision, *told)
+                tell_choices(arguments, classifier.device, classifier.precision, classifier, *told)
             answers.append(answer(name, classifier, detector, arguments))
         loading.result()
     if arguments.json:

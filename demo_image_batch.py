@@ -66,6 +66,7 @@ from models.errors import UserError
 from models.expressions import UNCERTAIN
 from models.files import locked
 
+IN_BATCHES = f"{BATCH_FACES} faces a batch (more gain nothing)"
 INPUT = Path(__file__).parent / "input"
 MOST_LINES = 30  # pictures of which each has a line on the terminal
 # The flags that a run's answers and copies depend on: --resume goes on with the same.
@@ -118,7 +119,6 @@ def main(argv: list[str] | None = None) -> int:
     with join_ranks() as ranks:
         if ranks.world > 1 and "-" in arguments.pictures:
             raise UserError("several processes cannot share standard input: put the names into a .txt file")
-        arguments.device = ranks.device(arguments.device)
         sources = find_sources(arguments.pictures, arguments.recursive, own_paths(arguments))
         if ranks.rank == 0:
             tell_passed_over(arguments.pictures, sources)
@@ -134,15 +134,11 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
     with ExitStack() as stack:
         workers = min(arguments.workers or ranks.cores(), len(sources.pictures))
         pool = stack.enter_context(WorkerPool(workers, describe_job(arguments, sources)))
-        classifier = load_classifier(arguments)
+        classifier = load_classifier(argparse.Namespace(**vars(arguments) | {"device": ranks.device(arguments.device)}))
         check_names(arguments, classifier.class_names)
         if ranks.rank == 0:
-            why = [] if arguments.workers else ["one a core" if workers == ranks.cores() else "one a picture"]
-            reading = f"{workers} process{'es' * (workers > 1)} to read{because(*why)}"
-            in_batches = f"{BATCH_FACES} faces a batch (more gain nothing on a CPU)"
-            tell_choices(
-                arguments, classifier.device, classifier.precision, describe_detector(arguments), reading, in_batches
-            )
+            others = describe_detector(arguments), describe_workers(arguments.workers, workers, ranks), IN_BATCHES
+            tell_choices(arguments, classifier.device, classifier.precision, classifier, *others)
 
         def begin() -> None:
             stack.enter_context(locked(output / FOLDER / "lock", output))
@@ -171,6 +167,13 @@ def label(arguments: argparse.Namespace, sources: Sources, ranks: Ranks) -> int:
             raise
         tell(arguments, results, summary, sources)
     return IN_PART if summary.incomplete else DONE
+
+
+def describe_workers(asked: int | None, workers: int, ranks: Ranks) -> str:
+    """How many processes read pictures, and why so many."""
+    why = [] if asked else ["one a core" if workers == ranks.cores() else "one a picture"]
+    share = f" for each of {ranks.world}" if ranks.world > 1 else ""
+    return f"{workers} process{'es' * (workers > 1)} to read{share}{because(*why)}"
 
 
 def keep(records: Iterator[Record], count: int, journal: Journal, results: Results | None) -> None:

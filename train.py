@@ -24,6 +24,7 @@ before or after training.
 """
 
 import argparse
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -38,7 +39,7 @@ import torch  # after models, which tells its threads how to wait
 from models.architectures import check_input_size
 from models.command_line import DONE, IN_PART, leave, new_parser, script
 from models.datasets.layouts import SPLITS
-from models.device import make_ready_to_train
+from models.device import explain_device, make_ready_to_train
 from models.errors import DatasetError, UserError
 from models.files import locked
 from models.training.dataset import PICTURE_SIDE, Split, load_split, read_pictures
@@ -47,6 +48,7 @@ from models.training.fit import fit
 from models.training.flags import read_flags
 from models.training.folder import absent_classes, find_classes, find_split, list_split
 from models.training.folds import FoldPlan, cross_validate, plan_folds
+from models.training.loop import Trainer
 from models.training.report import report_best
 from models.training.run import Run
 from models.training.settings import run_settings, val_share
@@ -93,19 +95,21 @@ def train(arguments: argparse.Namespace, workers: Workers, device: torch.device)
         class_names = find_classes(data)
         for split in SPLITS[: 3 if find_split(data, "test") else 2]:
             list_split(data, split, class_names, val_share(config))
+    make_ready_to_train(device)
     run = resumed or Run.start(config, arguments.output, workers)
     with locked(run.folder / ".lock", run.folder) if run.writes else nullcontext():
-        return _train(run, plan, class_names, workers, device, stop, arguments.compile)
+        fit_here = partial(
+            fit, workers=workers, device=device, stop=stop, compile_mode=arguments.compile,
+            why=[explain_device(device)] if arguments.device == "auto" else [],
+        )  # fmt: skip
+        return _train(run, plan, class_names, fit_here, stop)
 
 
 def _train(
-    run: Run, plan: FoldPlan | None, class_names: list[str],
-    workers: Workers, device: torch.device, stop: StopSignal, compile_mode: str,
-) -> int:  # fmt: skip
+    run: Run, plan: FoldPlan | None, class_names: list[str], fit_here: Callable[..., Trainer | None], stop: StopSignal
+) -> int:
     """Trains what `train` has looked at: fold after fold, or once."""
     test_side = make_input_spec(run.config["input_size"])["resize"]
-    make_ready_to_train(device)
-    fit_here = partial(fit, workers=workers, device=device, stop=stop, compile_mode=compile_mode)
     if plan:
         fit_fold = partial(fit_here, class_names=plan.class_names)
         return DONE if cross_validate(run, plan, fit_fold, test_side, stop) else IN_PART

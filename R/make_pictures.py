@@ -3,12 +3,11 @@
     python -m R.make_pictures
 
 report.json is of the shipped weights, stages.csv of the runs that trained them, rpn_training.csv of the one that
-trained the network that finds faces; ladder.csv, robustness.csv and speed.csv are what the programs of these names in
-tests/benchmarks/ (`packages` for speed) measured; all else is made from what is here. The report's page is
-photographed by Chromium, and stays as it is where there is none.
+trained the network that finds faces; the other csv files are what the programs in tests/benchmarks/ measured, each by
+its name; all else is made from what is here. The report's page is photographed by Chromium, and stays as it is where
+there is none.
 """
 
-import csv
 import json
 import shutil
 import subprocess
@@ -21,10 +20,11 @@ import numpy as np
 
 import demo_camera
 import demo_image_batch
-from models import CLASS_NAMES, ExpressionClassifier, drawing, read_picture
+from models import CLASS_NAMES, ExpressionClassifier, drawing, plots, read_picture
 from models.checkpoint import SHIPPED_CHECKPOINT, load_checkpoint
 from models.pictures import write_picture
 from models.vgg16 import VGG16
+from R.make_tables import newest, read
 from tests.films import read_film, write_film
 
 HERE = Path(__file__).parent
@@ -64,22 +64,21 @@ def side_by_side(pictures: list[np.ndarray]) -> np.ndarray:
 def make_training_plots() -> None:
     """The networks: how the shipped weights were trained, what they confuse on val, and what each step is worth."""
     size = load_checkpoint(SHIPPED_CHECKPOINT)["input"]["size"]
-    drawing.plot_network(VGG16(), size, CLASS_NAMES, HERE / "VGG-NET.png")
-    drawing.plot_confusion_matrix(json.loads((HERE / "report.json").read_text()), HERE / "confusion_matrix.png")
-    for name, plot, picture in (
-        ("stages.csv", _plot_stages, "curves.png"),
-        ("robustness.csv", drawing.plot_robustness, "robustness.png"),
-        ("speed.csv", drawing.plot_speed, "speed.png"),
-        ("ladder.csv", drawing.plot_ladder, "ladder.png"),
-        ("rpn_training.csv", drawing.plot_face_training, "rpn_training.png"),
+    plots.plot_network(VGG16(), size, CLASS_NAMES, HERE / "VGG-NET.png")
+    plots.plot_confusion_matrix(json.loads((HERE / "report.json").read_text()), HERE / "confusion_matrix.png")
+    for source, plot, picture in (
+        ("stages", _plot_stages, "curves.png"),
+        ("robustness-int8", plots.plot_robustness, "robustness.png"),
+        ("packages", plots.plot_speed, "speed.png"),
+        ("ladder-48px", plots.plot_ladder, "ladder.png"),
+        ("rpn_training", plots.plot_face_training, "rpn_training.png"),
     ):
-        with (HERE / name).open(newline="") as file:
-            plot(list(csv.DictReader(file)), HERE / picture)
+        plot(read(newest(source)), HERE / picture)
 
 
 def _plot_stages(rows: list[dict[str, str]], path: Path) -> None:
     """The curves of all stages, one after another."""
-    drawing.plot_curves([{**row, "epoch": number} for number, row in enumerate(rows, start=1)], path)
+    plots.plot_curves([{**row, "epoch": number} for number, row in enumerate(rows, start=1)], path)
 
 
 def make_camera_picture(folder: Path) -> None:

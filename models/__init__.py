@@ -8,7 +8,7 @@ faces = classifier.analyze(read_picture("input/1.jpg"))
     vgg16       the network (architectures: others in its place)     views        what it sees
     weights/    the shipped weights (checkpoint: their files)        inference/   the network, fast; device: where
     faces/      finding faces                                        classifier   pictures → faces → probabilities
-    pictures    reading and writing pictures (pixels: their colours) drawing      boxes, bars; labels, emoji; plots apart
+    pictures    reading and writing pictures (pixels: their colours) drawing      boxes and bars; labels, emoji, plots
     datasets/   what preprocess.py reads                             training/    what train.py needs; export: to ONNX
     batch/      what demo_image_batch.py is made of                  live/        what demo_camera.py is made of
     command_line, packages, threads, files, errors, results: what the scripts share

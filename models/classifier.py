@@ -60,12 +60,14 @@ class ExpressionClassifier:
     Attributes:
         class_names: Expressions, in the order of the probabilities.
         device, precision: What it computes on and in.
+        arch, head: Which network it is, as its checkpoint says.
     """
 
     def __init__(self, network: Network, checkpoint: dict[str, Any], device: torch.device, precision: str, tta: str):
         self.class_names: list[str] = checkpoint["class_names"]
         self.device = device
         self.precision = precision
+        self.arch, self.head = network.arch, network.head
         self._tta = tta
         self._input_spec = checkpoint["input"]
         self._temperature = checkpoint["temperature"]

@@ -160,12 +160,13 @@ def load_classifier(arguments: argparse.Namespace) -> "ExpressionClassifier":
 
 
 def tell_choices(
-    arguments: argparse.Namespace, device: Any, precision: str, *others: str, threads: bool = True
+    arguments: argparse.Namespace, device: Any, precision: str, network: Any, *others: str, threads: bool = True
 ) -> None:
     """Prints on stderr, in a line, what is computed on and in, and what else was chosen; with the reason, where the
     flags left it open.
 
     Args:
+        network: What answers: a network, or a classifier.
         others: What else to tell, each in words.
         threads: Whether to tell in how many threads a CPU computes.
     """
@@ -174,7 +175,7 @@ def tell_choices(
 
     reasons = [explain_device(device)] if arguments.device == "auto" else []
     if arguments.precision == "auto":
-        reasons.append(explain_precision(precision, device))
+        reasons.append(explain_precision(precision, device, network.arch, network.head))
     in_threads = f", {describe_threads()}" if threads and str(device) == "cpu" else ""
     print("; ".join([f"computing on {device} in {precision}{because(*reasons)}{in_threads}", *others]), file=sys.stderr)
 
@@ -188,9 +189,10 @@ def describe_detector(arguments: argparse.Namespace) -> str:
     """Which face finder is used; where the flags left it open, with the reason."""
     from models.faces.detector import AUTO
 
-    if arguments.detector != "auto":
-        return f"faces by {arguments.detector}"
-    return f"faces by {AUTO} (most faces found, fewest imagined)"
+    name = AUTO if arguments.detector == "auto" else arguments.detector
+    if arguments.detector_model:
+        return f"faces by {name} with {arguments.detector_model}"
+    return f"faces by {name}{because(*['of all finders it found most, see R/'] * (arguments.detector == 'auto'))}"
 
 
 def load_detector(arguments: argparse.Namespace) -> Any:

@@ -45,7 +45,7 @@ def explain_device(device: torch.device) -> str:
 
 
 def float_precision(device: torch.device) -> str:
-    """`bf16` or `fp32`: the faster that a processor or GPU multiplies in, of those that a network can be trained in."""
+    """What a network is trained in: `bf16` where a processor or GPU has it and is not clearly faster in `fp32`."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if cpu_gains_from_bfloat16() else "fp32"

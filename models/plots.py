@@ -139,10 +139,10 @@ def plot_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """How often classifiers are right against how long they take, as a PNG: this project's in blue, others' in red.
 
     Args:
-        rows: From `tests.benchmarks.packages`, one a classifier; its last column is the time that is drawn.
+        rows: From `tests.benchmarks.packages`, one a classifier.
     """
     figure, axis = _new_figure(1, 1, width=10, height=6)
-    points = [(float(list(row.values())[-1]), 100 * float(row["accuracy"])) for row in rows]
+    points = [(float(row["ms, 32 a call"]), float(row["right %"])) for row in rows]
     for row, (milliseconds, accuracy) in zip(rows, points):
         colour = "#0072B2" if row["ours"] == "True" else "#D55E00"
         axis.plot([milliseconds], [accuracy], "o", color=colour, markersize=7)
@@ -154,7 +154,7 @@ def plot_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
         )  # fmt: skip
     axis.set_xscale("log")
     axis.set_xlabel("processor time a face in ms, one core, 32 faces a call")
-    axis.set_ylabel(f"right of {rows[0]['n']} val faces, %")
+    axis.set_ylabel(f"right of {rows[0]['faces']} val faces, %")
     axis.margins(x=0.3, y=0.1)
     axis.grid(alpha=0.3)
     figure.savefig(path)

@@ -37,7 +37,7 @@ class StandIn:
     """In the classifier's place: a face's brightness says its class."""
 
     class_names = list(CLASS_NAMES)
-    device, precision = torch.device("cpu"), "fp32"
+    device, precision, arch, head = torch.device("cpu"), "fp32", "vgg16_bn", "gap"
     seconds_a_face = 0.0
 
     def __init__(self):

@@ -34,7 +34,7 @@ def test_a_rung_has_a_place_of_its_own_and_its_seeds_share_it(tmp_path):
 
 @pytest.mark.parametrize("ours, blue", [("True", True), ("False", False)])
 def test_a_classifier_of_ours_is_told_from_a_package_by_its_colour(ours, blue, tmp_path):
-    row = {"classifier": "one", "ours": ours, "accuracy": "0.7", "n": "100", "ms": "1.5", "ms, 32 together": "0.5"}
-    plot_speed([row, {**row, "classifier": "other", "ours": "False", "accuracy": "0.6"}], tmp_path / "speed.png")
+    row = {"classifier": "one", "ours": ours, "right %": "70.0", "faces": "100", "ms, 32 a call": "0.5"}
+    plot_speed([row, {**row, "classifier": "other", "ours": "False", "right %": "60.0"}], tmp_path / "speed.png")
     pixels = read_picture(tmp_path / "speed.png").reshape(-1, 3).tolist()
     assert ([0x00, 0x72, 0xB2] in pixels) == blue and [0xD5, 0x5E, 0x00] in pixels

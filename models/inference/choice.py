@@ -3,7 +3,7 @@
 >>> precision = choose_precision("auto", device, network)
 >>> fast = prepare_for_inference(network, device, precision, checkpoint["input"])
 >>> explain_precision(precision, device)
-'AVX512-VNNI; convolutions 3.5 times as fast as in float32 here'
+'AVX512-VNNI: convolutions 4 times as fast as in float32 here'
 """
 
 import copy
@@ -37,29 +37,44 @@ def choose_precision(name: str, device: torch.device, network: Network | None = 
     Raises:
         DeviceError: int8 is asked for where it cannot be had.
     """
-    int8_runs = device.type == "cpu" and Int8VGG16.runs_here()
-    if name == "int8" and not int8_runs:
+    if name == "int8" and not (device.type == "cpu" and Int8VGG16.runs_here()):
         raise DeviceError("int8 is for x86 processors with AVX2: take --precision auto, or --device cpu on one")
     if name != "auto":
         return name
-    if network is not None and int8_runs and Int8VGG16.pays_for(network, lambda: float_precision(device) == "bf16"):
+    if network is not None and not _objection_to_int8(network.arch, network.head, device):
         return "int8"
     return float_precision(device)
 
 
-def explain_precision(precision: str, device: torch.device) -> str:
-    """What makes a precision the fastest here: the instructions, and what a short race against float32 showed."""
+def _objection_to_int8(arch: str, head: str, device: torch.device) -> str:
+    if device.type != "cpu":
+        return "int8 is for processors"
+    return Int8VGG16.objection(arch, head, lambda: float_precision(device) == "bf16")
+
+
+def explain_precision(precision: str, device: torch.device, arch: str | None = None, head: str = "") -> str:
+    """Why a precision was chosen: the instructions for it, what a short race against float32 showed, and why not int8.
+
+    Args:
+        arch, head: Of the network that is to answer; None to train.
+    """
     if device.type == "cuda":
         return "it multiplies in bfloat16" if precision == "bf16" else "it has no bfloat16"
     if precision == "int8":
         instructions = "AVX512-VNNI" if torch.cpu._is_vnni_supported() else torch.backends.cpu.get_cpu_capability()
-        return f"{instructions}; convolutions {int8_speed():.1f} times as fast as in float32 here"
+        return f"{instructions}: convolutions {_times(int8_speed())} as fast as in float32 here"
+    not_int8 = f"; {_objection_to_int8(arch, head, device)}" if arch else ""
     if precision == "bf16":
         instructions = "AMX" if torch.cpu._is_amx_tile_supported() else "AVX512-BF16"
-        return f"{instructions}; matrices {bfloat16_speed():.1f} times as fast as in float32 here"
+        return f"{instructions}: matrices {_times(bfloat16_speed())} as fast as in float32 here{not_int8}"
     if bfloat16_speed():
-        return f"matrices are {1 / bfloat16_speed():.1f} times as fast as in bfloat16 here"
-    return "no AVX512-BF16 or AMX, without which bfloat16 is slow"
+        return f"matrices {_times(1 / bfloat16_speed())} as fast as in bfloat16 here{not_int8}"
+    return f"bfloat16 needs AVX512-BF16 or AMX{not_int8}"
+
+
+def _times(speed: float) -> str:
+    """How many times, as exactly as so short a race tells."""
+    return f"{speed:.0f} times" if speed >= 2 else f"{speed:.1f} times"
 
 
 @functools.cache

@@ -105,11 +105,12 @@ class AnalysisThread(threading.Thread):
             self._failure = error
 
 
-def leave_a_core_for_the_display() -> None:
-    """Has the network and OpenCV compute on all cores but one.
+def leave_a_core_for_the_display() -> bool:
+    """Has the network and OpenCV compute on all cores but one; returns whether there is one more.
 
     With all of them, each frame that is shown waits for its turn between two layers of the network.
     """
     threads = max(1, min(torch.get_num_threads(), usable_cores() - 1))
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
+    return threads < usable_cores()

@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         print(f"left out: {fault}", file=sys.stderr)
     network = build_network(checkpoint)
     precision = choose_precision(arguments.precision, device, network)
-    tell_choices(arguments, device, precision, threads=False)
+    tell_choices(arguments, device, precision, network, threads=False)
     ready = prepare_for_inference(network, device, precision, spec)
     started = time.perf_counter()
     logits = predict_logits(ready, split.pictures, spec, arguments.tta)

@@ -4,6 +4,7 @@
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,6 @@ import torch
 
 from models.checkpoint import read_weights_file, save_atomically
 from models.command_line import because
-from models.device import explain_device
 from models.errors import DatasetError
 from models.inference import choose_precision, explain_precision
 from models.training.augmentation import Augmentation
@@ -33,7 +33,7 @@ FIT_SHARE = 0.9  # of what is left of --fit-minutes: the rest is for saving, and
 
 def fit(
     run: Run, train_split: Split, val_split: Split, class_names: list[str],
-    *, workers: Workers, device: torch.device, stop: StopSignal, compile_mode: str = "off",
+    *, workers: Workers, device: torch.device, stop: StopSignal, compile_mode: str = "off", why: Sequence[str] = (),
 ) -> Trainer | None:  # fmt: skip
     """Trains a run from where it stands to its last epoch.
 
@@ -42,6 +42,7 @@ def fit(
         val_split: At the input's `resize`; each epoch is evaluated on it.
         class_names: What the class numbers stand for.
         compile_mode: One of `compiling.COMPILE_MODES`.
+        why: What made this the device, where the flags left it open.
 
     Returns:
         The trainer as it is after that epoch; None if it was stopped before, or the loss became no number.
@@ -72,7 +73,7 @@ def fit(
     except TrainingDiverged as error:
         run.log(f"stopped: {error}; try a smaller --lr")
         return None
-    _log_start(run, trainer, train_split, val_split)
+    _log_start(run, trainer, train_split, val_split, why)
     return trainer if train_epochs(run, trainer, train_split, val_split, stop) else None
 
 
@@ -135,12 +136,10 @@ def _fit_epochs(run: Run, trainer: Trainer, split: Split, val_split: Split, stop
     trainer.recipe = replace(trainer.recipe, epochs=run.config["epochs"])
 
 
-def _log_start(run: Run, trainer: Trainer, train_split: Split, val_split: Split) -> None:
+def _log_start(run: Run, trainer: Trainer, train_split: Split, val_split: Split, why: Sequence[str]) -> None:
     """Says what is trained on what; and why on this device and in this precision, where the flags left that open."""
     config, network, device, precision = run.config, trainer.network, trainer.device, trainer.recipe.precision
-    reasons = [explain_device(device)] if device.type == "cpu" and not torch.cuda.is_available() else []
-    if config["precision"] == "auto":
-        reasons.append(explain_precision(precision, device))
+    reasons = [*why, explain_precision(precision, device)] if config["precision"] == "auto" else why
     run.log(
         f"{len(train_split)} train and {len(val_split)} val pictures; {network.arch}, head {network.head}, "
         f"input {config['input_size']}, {precision} on {_describe(device, trainer.workers)}{because(*reasons)}; "

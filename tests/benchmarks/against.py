@@ -3,13 +3,13 @@
     git worktree add ../before 230ae7d
     python -m tests.benchmarks.against ../before -- demo_image_batch.py photos --output OUTPUT
     python -m tests.benchmarks.against ../before -- demo_camera.py --source f.mp4 --no-window --record OUTPUT/f.mp4
+    python -m tests.benchmarks.against ../before --record R -- demo_image.py    # csv files as well
 
 Both run with this Python, each in its own checkout; paths that exist are made absolute, and `OUTPUT` is replaced by a
 new folder for each run. Printed are wall and processor time, the medians and their ratio; last, a line of JSON.
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from models.threads import SPINS
+from tests.benchmarks.record import Table, add_record_argument, end
 
 HERE = Path(__file__).parents[2]
 
@@ -29,22 +30,25 @@ def main() -> None:
     parser.add_argument("before", type=Path, help="the earlier checkout")
     parser.add_argument("--runs", type=int, default=5, help="of each, after one that is not counted")
     parser.add_argument("command", nargs="+", help="the script and its arguments, behind --")
+    add_record_argument(parser)
     arguments = parser.parse_args()
     script, *rest = arguments.command
     rest = [os.path.abspath(part) if os.path.exists(part) else part for part in rest]
+    runs = Table("against-runs", ["checkout", "wall s", "processor s"])
     times: dict[str, list[tuple[float, float]]] = {"before": [], "now": []}
     for number in range(arguments.runs + 1):
         for name, checkout in (("before", arguments.before), ("now", HERE)):
             seconds = run(checkout, script, rest)
             if number:
                 times[name].append(seconds)
-                print(f"{name:6}  wall {seconds[0]:6.2f} s  processor {seconds[1]:6.2f} s", flush=True)
-    result = {}
+                runs.add(name, *(f"{value:.2f}" for value in seconds))
+    print()
+    medians = Table("against", ["command", "time", "before s", "now s", "before / now"])
     for index, kind in enumerate(("wall", "processor")):
         before, now = (statistics.median(seconds[index] for seconds in times[name]) for name in ("before", "now"))
-        result[kind] = {"before": round(before, 2), "now": round(now, 2), "before / now": round(before / now, 2)}
-        print(f"{kind}: {before:.2f} s before, {now:.2f} s now: {before / now:.2f} times")
-    print(json.dumps({"command": arguments.command, **result}))
+        figures = (f"{value:.2f}" for value in (before, now, before / now))
+        medians.add(" ".join(arguments.command), kind, *figures)
+    end([runs, medians], arguments.record)
 
 
 def run(checkout: Path, script: str, arguments: list[str]) -> tuple[float, float]:

@@ -3,9 +3,11 @@
     python -m tests.benchmarks.batch                                      # speed: the shipped pictures, many times over
     python -m tests.benchmarks.batch --folder photos --detector haar      # speed on pictures of one's own
     python -m tests.benchmarks.batch --memory --pictures 20000            # memory, as a folder grows
+    python -m tests.benchmarks.batch --record R                           # as a csv file as well
 
 Loop and pipeline label the same pictures with the same classifier and detector, one after the other. The processor
-time of each stage, over all processes, says how long it would take if no core ever waited for anything.
+time of each stage, over all processes, says how long it would take if no core ever waited for anything. Last comes a
+line of JSON.
 """
 
 import argparse
@@ -30,8 +32,16 @@ from models.batch.worker import Job
 from models.faces import make_detector
 from models.pictures import find_pictures, read_picture, write_picture
 
+STAGES = ("read", "detect", "classify", "write copies")
+
 
 def main() -> None:
+    # Here, so that the workers, which import this file, are as light as those of the script.
+    import torch
+
+    from models.classifier import ExpressionClassifier
+    from tests.benchmarks.record import Table, add_record_argument
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="pictures to label; by default the shipped ones, copied")
     parser.add_argument("--pictures", type=int, default=100, help="how many")
@@ -40,21 +50,26 @@ def main() -> None:
     parser.add_argument("--detector", default="auto")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--tta", default="flip")
+    add_record_argument(parser)
     arguments = parser.parse_args()
-
-    import torch  # here, so that the workers, which import this file, are as light as those of the script
-
-    from models.classifier import ExpressionClassifier
-
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or fill(Path(temporary) / "pictures", arguments.pictures, shrink=arguments.memory)
         pictures = find_sources([str(folder)]).pictures[: arguments.pictures]
         job = Job(partial(make_detector, arguments.detector), str(folder.absolute()), Path(temporary))
         classifier = ExpressionClassifier.load(device=arguments.device, tta=arguments.tta)
-        print(f"{len(pictures)} pictures, detector {arguments.detector}, {arguments.workers} workers")
-        threads = torch.get_num_threads()
-        print(f"{classifier.device}, {classifier.precision}, tta {arguments.tta}, {threads} threads of torch")
-        (measure_memory if arguments.memory else measure_speed)(pictures, job, classifier, arguments.workers)
+        how = [classifier.precision, f"tta-{arguments.tta}", f"detector-{arguments.detector}"]
+        counts = {"worker": arguments.workers, "thread": torch.get_num_threads()}
+        how += [f"{count}-{what}{'s' * (count != 1)}" for what, count in counts.items()]
+        if arguments.memory:
+            columns = ["pictures", "MB here", "MB the largest worker", "pictures/s"]
+            table = Table("batch-memory", columns, *how, device=classifier.device.type)
+            measure_memory(table, pictures, job, classifier, arguments.workers)
+        else:
+            columns = ["way", "pictures", "pictures/s", "times the loop", "s", "processor s", "s if no core waited"]
+            columns += [f"ms {stage}" for stage in STAGES]
+            table = Table("batch", columns, *how, device=classifier.device.type)
+            measure_speed(table, pictures, job, classifier, arguments.workers)
+        table.end(arguments.record)
 
 
 def fill(folder: Path, count: int, shrink: bool) -> Path:
@@ -74,16 +89,17 @@ def fill(folder: Path, count: int, shrink: bool) -> Path:
     return folder
 
 
-def measure_speed(pictures: list[Picture], job: Job, classifier: Any, workers: int) -> None:
-    """Prints pictures a second and the stages' shares."""
+def measure_speed(table: Any, pictures: list[Picture], job: Job, classifier: Any, workers: int) -> None:
+    """Adds a row a way: pictures a second, and a picture's processor time in each stage."""
     detector = job.make_detector()
     classifier.analyze(read_picture(pictures[0].path), detector)  # warm
     started, processor_started = time.perf_counter(), time.process_time()
     for picture in pictures:
         classifier.analyze(read_picture(picture.path), detector)
     loop, processor = time.perf_counter() - started, time.process_time() - processor_started
-    print(f"plain loop             {len(pictures) / loop:6.2f} pictures/s, {processor:.1f} s of processor time")
-
+    count, unknown = len(pictures), ["-"] * len(STAGES)
+    figures = f"{count / loop:.2f}", "1.00", f"{loop:.1f}", f"{processor:.1f}"
+    table.add("plain loop", count, *figures, "-", *unknown)
     for name, annotate in (("pipeline", False), ("with annotated copies", True)):
         seconds: defaultdict[str, float] = defaultdict(float)
         with WorkerPool(workers, replace(job, annotate=annotate)) as pool:
@@ -94,14 +110,13 @@ def measure_speed(pictures: list[Picture], job: Job, classifier: Any, workers: i
         total = sum(seconds.values())
         on_gpu = seconds["classify"] if classifier.device.type == "cuda" else 0.0
         least = max((total - on_gpu) / Ranks().cores(), on_gpu)
-        shares = ", ".join(f"{stage} {1000 * value / len(pictures):.0f} ms" for stage, value in seconds.items())
-        print(f"{name:22} {len(pictures) / wall:6.2f} pictures/s, {loop / wall:.2f} times the loop")
-        print(f"    {total:.1f} s of processor time; a picture's: {shares}")
-        print(f"    took {wall:.1f} s; if no core ever waited it were {least:.1f} s: {least / wall:.0%}")
+        shares = [f"{1000 * seconds[stage] / count:.0f}" for stage in STAGES]
+        figures = f"{count / wall:.2f}", f"{loop / wall:.2f}", f"{wall:.1f}", f"{total:.1f}"
+        table.add(name, count, *figures, f"{least:.1f}", *shares)
 
 
-def measure_memory(pictures: list[Picture], job: Job, classifier: Any, workers: int) -> None:
-    """Prints the memory of this process, and of the largest worker, as the pictures go by."""
+def measure_memory(table: Any, pictures: list[Picture], job: Job, classifier: Any, workers: int) -> None:
+    """Adds the memory of this process, and of the largest worker, as the pictures go by."""
     steps = {len(pictures) * share // 20 for share in (1, 2, 5, 10, 15, 20)}
     started = time.perf_counter()
     with WorkerPool(workers, job) as pool, Journal(job.output / "parts") as journal:
@@ -110,8 +125,7 @@ def measure_memory(pictures: list[Picture], job: Job, classifier: Any, workers: 
             if number in steps:
                 largest = max(map(resident, (process.pid for process in multiprocessing.active_children())))
                 rate = number / (time.perf_counter() - started)
-                memory = f"{resident(os.getpid()):.0f} MB here, {largest:.0f} MB the largest worker"
-                print(f"{number:6d} pictures: {memory}, {rate:.0f} pictures/s", flush=True)
+                table.add(number, f"{resident(os.getpid()):.0f}", f"{largest:.0f}", f"{rate:.0f}")
 
 
 def resident(process: int) -> float:

@@ -3,6 +3,7 @@
     git worktree add ../before 230ae7d
     python -m tests.benchmarks.beside ../before                            # a quarter of an hour
     python -m tests.benchmarks.beside ../before --what face --beside 0 3   # some of it
+    python -m tests.benchmarks.beside ../before --record R                 # as a csv file as well
 
 Beside means: so many processes that do nothing but count, in a session of their own, as other programs are; with
 `--same-session` in the one of this command, where Linux shares out the cores among processes instead of programs. Of
@@ -31,6 +32,7 @@ from models.expressions import CLASS_NAMES
 from models.pictures import write_picture
 from tests.benchmarks import against
 from tests.benchmarks.batch import fill
+from tests.benchmarks.record import Table, add_record_argument
 
 HERE = Path(__file__).parents[2]
 CALLS, FRAMES, PICTURES, STEPS = 60, 300, 200, 8
@@ -58,8 +60,10 @@ def main() -> None:
     parser.add_argument("--beside", nargs="+", type=int, default=[0, 1, 2, 3, 4], metavar="N", help="busy processes")
     parser.add_argument("--same-session", action="store_true", help="have them in the session of this command")
     parser.add_argument("--rounds", type=int, default=2, help="of which the median counts")
+    add_record_argument(parser)
     arguments = parser.parse_args()
-    result = []
+    columns = ["what", "busy processes", "figure", "before", "now", "now / before"]
+    table = Table("beside", columns, "same-session" if arguments.same_session else "own-session")
     with tempfile.TemporaryDirectory() as folder:
         for what in arguments.what:
             measure = MEASUREMENTS[what](Path(folder))
@@ -71,12 +75,8 @@ def main() -> None:
                             rounds[name].append(measure(checkout))
                 for figure in rounds["now"][0]:
                     before, now = (statistics.median(each[figure] for each in rounds[name]) for name in rounds)
-                    print(
-                        f"{what:7} beside {count}: {figure:20} {before:8.1f} {now:8.1f}  {now / before:5.2f}",
-                        flush=True,
-                    )
-                    result.append({"what": what, "beside": count, "figure": figure, "before": before, "now": now})
-    print(json.dumps({"same session": arguments.same_session, "figures": result}))
+                    table.add(what, count, figure, f"{before:.1f}", f"{now:.1f}", f"{now / before:.2f}")
+    table.end(arguments.record)
 
 
 @contextmanager
@@ -113,12 +113,13 @@ def prepare_face(_: Path) -> Callable[[Path], Figures]:
 def prepare_camera(_: Path) -> Callable[[Path], Figures]:
     def measure(checkout: Path) -> Figures:
         told = run(checkout, "-m", "tests.benchmarks.camera", "--frames", str(FRAMES))
-        patterns = {
-            "frames/s": r"([\d.]+) frames/s",
-            "labels/s": r"([\d.]+) refreshes/s",
-            "ms to a label": r"([\d.]+) ms to",
+        patterns = {  # of a checkout that ends in a line of JSON, or of one before it did
+            "frames/s": r'([\d.]+) frames/s|"frames/s": "([\d.]+)"',
+            "labels/s": r'([\d.]+) refreshes/s|"labels/s": "([\d.]+)"',
+            "ms to a label": r'([\d.]+) ms to|"ms to a label": "([\d.]+)"',
         }
-        return {name: float(re.search(pattern, told)[1]) for name, pattern in patterns.items()}  # type: ignore[index]
+        found = {name: re.search(pattern, told) for name, pattern in patterns.items()}
+        return {name: float(match[1] or match[2]) for name, match in found.items()}  # type: ignore[index]
 
     return measure
 

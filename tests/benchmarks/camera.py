@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.camera                   # half a minute
     python -m tests.benchmarks.camera --frames 10000    # memory as well: five and a half minutes
+    python -m tests.benchmarks.camera --record R        # as a csv file as well
 
 In the film two faces move, appear and leave, in rounds of four seconds of which the first is empty. It is shown in a
 window where there is a display (`xvfb-run` gives one), else drawn all the same and thrown away. Measured are
@@ -10,6 +11,8 @@ window where there is a display (`xvfb-run` gives one), else drawn all the same 
     the longest time between two frames on screen;
     the time from the reading of the first frame with a face to the showing of the first frame with its label;
     the process's memory after 300 frames and at the end.
+
+Last comes a line of JSON.
 """
 
 import argparse
@@ -26,15 +29,21 @@ import demo_camera
 from models.command_line import load_classifier
 from models.errors import UserError
 from models.live.analysis import AnalysisThread, Analyzer, leave_a_core_for_the_display
+from models.live.opening import open_source
 from models.live.session import Session
-from models.live.sources import Feed, open_source
+from models.live.sources import Feed
 from models.live.view import LiveView
 from models.live.window import Window, check_display
+from tests.benchmarks.record import Table, add_record_argument
 from tests.films import write_film
 
 FRAME_RATE, SIZE = 30, (640, 480)
 ROUND, FIRST, SECOND = 4, 1, 2  # seconds: a round, and when in it the face at the left and the one at the right appear
 SETTLED = 300  # frames after which memory should grow no more
+COLUMNS = [
+    "frames", "frames/s", "longest wait ms", "labels/s", "ms to a label", "ms to a label at most", "faces",
+    "faces within 300 ms", f"MB after {SETTLED} frames", "MB at the end", "MB at most",
+]  # fmt: skip
 
 
 class Watcher:
@@ -104,7 +113,10 @@ def main() -> None:
         analyses = stack.enter_context(AnalysisThread(feed, session.analyzer))
         watcher = Watcher(session, feed, window)
         LiveView(session, feed, analyses, watcher).run(None)
-        report(session, watcher)
+        how = classifier.precision, f"tta-{options.tta}", f"detector-{options.detector}", f"{SIZE[0]}x{SIZE[1]}"
+        table = Table("camera", COLUMNS, *how, device=classifier.device.type)
+        table.add(arguments.frames, *figures(session, watcher))
+        table.end(arguments.record)
 
 
 def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
@@ -114,24 +126,21 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         epilog="Any other flag goes to demo_camera.py: --tta, --detector, ...",
     )
     parser.add_argument("--frames", type=int, default=900, help="how many")
+    add_record_argument(parser)
     return parser.parse_known_args()
 
 
-def report(session: Session, watcher: Watcher) -> None:
+def figures(session: Session, watcher: Watcher) -> list[str]:
+    """What was measured, behind the number of frames in the table's order."""
     gaps = np.diff(watcher.shown)
     seconds = watcher.shown[-1] - watcher.shown[0]
     delays = 1000 * np.array(list(watcher.delays.values()))
-    print(f"shown:    {len(gaps) / seconds:6.1f} frames/s, longest wait {1000 * gaps.max():.0f} ms")
-    print(f"labels:   {session.refreshes / seconds:6.1f} refreshes/s")
-    print(
-        f"appeared: {np.median(delays):6.0f} ms to the label (median), {delays.max():.0f} ms at most, "
-        f"{len(delays)} faces, {np.sum(delays <= 300)} within 300 ms"
-    )
-    if watcher.memory:
-        print(
-            f"memory:   {watcher.memory[0]:6.0f} MB after {SETTLED} frames, {watcher.memory[-1]:.0f} MB after "
-            f"{SETTLED * len(watcher.memory)}, {max(watcher.memory):.0f} MB at most"
-        )
+    memory = [f"{value:.0f}" for value in watcher.memory]
+    return [
+        f"{len(gaps) / seconds:.1f}", f"{1000 * gaps.max():.0f}", f"{session.refreshes / seconds:.1f}",
+        f"{np.median(delays):.0f}", f"{delays.max():.0f}", f"{len(delays)}", f"{np.sum(delays <= 300)}",
+        *([memory[0], memory[-1], max(memory, key=int)] if memory else ["-"] * 3),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

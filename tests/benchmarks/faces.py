@@ -2,12 +2,14 @@
 
     python -m tests.benchmarks.faces --data data                                # 200 faces a row, all detectors
     python -m tests.benchmarks.faces --data data --sample 40 --detectors auto   # a short look
+    python -m tests.benchmarks.faces --data data --record R                     # as csv files as well
 
 A row is a condition. For each detector it tells how many faces are found; how many of all are found and labelled
 rightly; and, of those found, how many are labelled rightly from the detector's crop, from a crop at the very place
 where the face was pasted, and from FER2013's own picture. The first two are equal where a detector frames as the
 classifier needs it; between the last two stands what pasting does to a picture. Then: boxes in pictures that show no
 face, and times. The pasted face is cut off at FER2013's edge and so is harder to find than one that sits on a head.
+Last comes a line of JSON.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from models.expressions import CLASS_NAMES
 from models.faces import FER2013_LANDMARKS, Detection, FaceDetector, face_crop, frame_box, make_detector
 from models.pictures import find_pictures, read_picture
 from models.training.dataset import PICTURE_SIDE
+from tests.benchmarks.record import Table, add_record_argument, end
 
 ROCKET = Path(__file__).parents[2] / "input" / "5.jpg"
 CANVAS_SIDE = 350
@@ -56,6 +59,7 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", default=["haar", "mtcnn", "auto"], help="auto haar mtcnn yunet")
     parser.add_argument("--detector-model", type=Path, help="the YuNet model, for yunet")
     parser.add_argument("--threads", type=int, default=2, help="of OpenCV")
+    add_record_argument(parser)
     arguments = parser.parse_args()
     cv2.setNumThreads(arguments.threads)
     try:
@@ -68,12 +72,19 @@ def main() -> None:
     if not faces:
         parser.error(f"{arguments.data} holds no val pictures: make them with `python preprocess.py`")
 
-    print("| condition | detector | found | found and right | right from crop | from true place | from original |")
-    print("|---|---|---|---|---|---|---|")
+    threads = f"{arguments.threads}-thread{'s' * (arguments.threads != 1)}"
+    columns = ["condition", "detector", "found %", "found and right %", "right from crop %", "right from true place %",
+               "right from original %", "faces"]  # fmt: skip
+    accuracy = Table("faces", columns, classifier.precision, threads, device=classifier.device.type)
     for condition in CONDITIONS:
-        report_accuracy(condition, detectors, classifier, faces)
-    report_false_finds(detectors, arguments.sample)
-    report_times(detectors, faces[: min(30, len(faces))])
+        report_accuracy(accuracy, condition, detectors, classifier, faces)
+    print()
+    empty = Table("faces-empty", ["detector", "pictures without a face in which one is found %", "pictures"], threads)
+    report_false_finds(empty, detectors, arguments.sample)
+    print()
+    times = Table("faces-times", ["detector", "ms with a face", "ms without", "ms at 24 megapixels"], threads)
+    report_times(times, detectors, faces[: min(30, len(faces))])
+    end([accuracy, empty, times], arguments.record)
 
 
 def load_faces(data: Path, count: int) -> list[tuple[np.ndarray, int]]:
@@ -94,6 +105,7 @@ def to_48(picture: np.ndarray) -> np.ndarray:
 
 
 def report_accuracy(
+    table: Table,
     condition: Condition,
     detectors: dict[str, FaceDetector],
     classifier: ExpressionClassifier,
@@ -111,10 +123,10 @@ def report_accuracy(
             found[index] = bool(hits)
             crops += [face_crop(picture, hit) for hit in hits[:1]]
         right = classifier.classify(crops).argmax(1) == labels[found]
-        cells = [f"{share:.1%}" for share in (found.mean(), right.sum() / len(faces))]
+        cells = [f"{100 * share:.2f}" for share in (found.mean(), right.sum() / len(faces))]
         compared = (right, right_from_place[found], right_from_original[found])
-        cells += [f"{values.mean():.1%}" if found.any() else "-" for values in compared]
-        print(f"| {condition.name} | {name} | {' | '.join(cells)} |", flush=True)
+        cells += [f"{100 * values.mean():.2f}" if found.any() else "-" for values in compared]
+        table.add(condition.name, name, *cells, len(faces))
 
 
 def paste(face: np.ndarray, condition: Condition, chance: np.random.Generator) -> tuple[np.ndarray, Detection]:
@@ -189,27 +201,24 @@ def overlap(square: tuple[float, ...], other: tuple[float, ...]) -> float:
     return float(shared / (square[2] ** 2 + other[2] ** 2 - shared))
 
 
-def report_false_finds(detectors: dict[str, FaceDetector], count: int) -> None:
+def report_false_finds(table: Table, detectors: dict[str, FaceDetector], count: int) -> None:
     chance = np.random.default_rng(2)
     pictures = [background(CANVAS_SIDE, chance).round().astype(np.uint8) for _ in range(count)]
-    print("\n| detector | pictures without a face in which one is found |")
-    print("|---|---|")
     for name, detector in detectors.items():
-        print(f"| {name} | {np.mean([bool(detector.detect(picture)) for picture in pictures]):.1%} |", flush=True)
+        share = np.mean([bool(detector.detect(picture)) for picture in pictures])
+        table.add(name, f"{100 * share:.2f}", count)
 
 
-def report_times(detectors: dict[str, FaceDetector], faces: list[tuple[np.ndarray, int]]) -> None:
-    """Medians; the 24 megapixels are a face of 5 % of the height in 6000 x 4000."""
+def report_times(table: Table, detectors: dict[str, FaceDetector], faces: list[tuple[np.ndarray, int]]) -> None:
+    """Medians, of pictures of 350 x 350; the 24 megapixels are a face of 5 % of the height in 6000 x 4000."""
     chance = np.random.default_rng(3)
     small = [paste(face, Condition("any", sides=(100, 150, 200)), chance)[0] for face, _ in faces]
     empty = [background(CANVAS_SIDE, chance).round().astype(np.uint8) for _ in faces]
     large = np.full((4000, 6000, 3), 120, np.uint8)
     large[2000:2200, 3000:3200] = cv2.resize(faces[0][0], (200, 200))
-    print(f"\n| detector | ms, {CANVAS_SIDE}x{CANVAS_SIDE} with a face | ms, without | ms, 24 megapixels |")
-    print("|---|---|---|---|")
     for name, detector in detectors.items():
         times = [median_milliseconds(detector, pictures) for pictures in (small, empty, [large] * 5)]
-        print(f"| {name} | {' | '.join(f'{value:.0f}' for value in times)} |", flush=True)
+        table.add(name, *(f"{value:.0f}" for value in times))
 
 
 def median_milliseconds(detector: FaceDetector, pictures: list[np.ndarray]) -> float:

@@ -2,11 +2,13 @@
 
     python -m tests.benchmarks.finders --faces output/faces/portraits.json --empty photos-of-things
     python -m tests.benchmarks.finders --faces output/faces/portraits.json --detectors auto --against ../before
+    python -m tests.benchmarks.finders --faces output/faces/portraits.json --record R    # as a csv file as well
 
 `portraits.json` is what `python -m models.faces.training` writes: portraits and where their faces are. Those that it
 holds out are taken: turned, at sizes from 16 to 400 pixels, spoiled, and as groups of 130 in 12 and 126 in 24
 megapixels. Printed are the faces found (their middle within 0.3 of the face's side, the side within 0.6 to 1.67 of it),
-boxes too many, and the processor time a picture on one thread, the median. Last a line of JSON has it all.
+boxes too many (where nobody is, the pictures with a box), and the processor time a picture on one thread, the median.
+Last a line of JSON has it all.
 """
 
 import argparse
@@ -26,10 +28,11 @@ import numpy as np
 from models.errors import UserError
 from models.faces import frame_box, make_detector
 from models.faces.training.material import HELD_OUT, read_portrait
-from models.faces.training.scenes import Portrait, leaning
+from models.faces.training.portraits import Portrait, leaning
 from models.pictures import PictureError, find_pictures, read_picture
 from tests.benchmarks.against import as_in_a_shell
 from tests.benchmarks.faces import background, spoil
+from tests.benchmarks.record import Table, add_record_argument
 
 SIDE = 350
 SIZES = (16, 24, 32, 48, 100, 200, 400)
@@ -39,8 +42,6 @@ ASK = """
 import json, sys, time
 import cv2, numpy as np
 from models.faces import frame_box, make_detector
-from models.faces.training.material import HELD_OUT, read_portrait
-from models.faces.training.scenes import Portrait, leaning
 cv2.setNumThreads(1)
 detector = make_detector(sys.argv[1], min_face=float(sys.argv[3]) or None)
 answers = []
@@ -74,6 +75,7 @@ def main() -> None:
     parser.add_argument("--detectors", nargs="+", default=["auto", "mtcnn", "haar"], help="auto rpn haar mtcnn yunet")
     parser.add_argument("--detector-model", type=Path, help="the YuNet model, for yunet")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="an earlier checkout, whose auto looks too")
+    add_record_argument(parser)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     portraits = [read_portrait(label) for label in json.loads(arguments.faces.read_text())[::HELD_OUT]]
@@ -82,17 +84,15 @@ def main() -> None:
         askers["auto before"] = lambda row: ask_checkout(arguments.against, row)
     for name in arguments.detectors:
         askers[name] = lambda row, name=name: ask(name, arguments.detector_model, row)  # type: ignore[misc]
-    results = []
-    print("| pictures | finder | found | too many | ms |\n|---|---|---|---|---|")
+    table = Table("finders", ["pictures", "detector", "found", "of", "too many", "ms"], "1-thread")
     for row in make_rows(portraits[: arguments.sample], arguments.empty):
         for name, asker in askers.items():
             try:
                 answers = asker(row)
             except UserError as error:
                 parser.error(str(error))
-            results.append({"pictures": row.name, "finder": name} | judge(row, answers))
-            print(f"| {' | '.join(str(value) for value in results[-1].values())} |", flush=True)
-    print(json.dumps(results))
+            table.add(row.name, name, *judge(row, answers))
+    table.end(arguments.record)
 
 
 def make_rows(portraits: list[Portrait], empty: Path | None) -> Iterator[Row]:
@@ -188,8 +188,8 @@ def ask_checkout(checkout: Path, row: Row) -> list[Answer]:
         return json.loads(ended.stdout)
 
 
-def judge(row: Row, answers: list[Answer]) -> dict[str, str]:
-    """How many faces were found, boxes too many, milliseconds a picture."""
+def judge(row: Row, answers: list[Answer]) -> tuple[int | str, int, int, str]:
+    """How many faces were found, of how many, boxes too many, milliseconds a picture."""
     found = extra = 0
     for faces, (frames, _) in zip(row.faces, answers):
         matched = sum(any(is_same(face, frame) for frame in frames) for face in faces)
@@ -198,7 +198,7 @@ def judge(row: Row, answers: list[Answer]) -> dict[str, str]:
     if not total:  # nobody is there: how many pictures have a box
         found = extra = sum(bool(frames) for frames, _ in answers)
     milliseconds = statistics.median(seconds for _, seconds in answers) * 1000
-    return {"found": f"{found}/{total}" if total else "", "too many": str(extra), "ms": f"{milliseconds:.1f}"}
+    return found if total else "-", total, extra, f"{milliseconds:.1f}"
 
 
 def is_same(face: tuple[float, float, float], frame: tuple[float, float, float]) -> bool:

@@ -9,7 +9,8 @@ compiled if that was clearly faster. Started again it goes on where it was, and 
 
 Nothing is lost when it is cut off: --output gets each better state of the newest step's weights within seconds, in
 pieces of 15 MiB (`cat best.pt.* > best.pt` puts them together), and a log of all that was printed. What only a GPU can
-tell cannot stop it: a test that fails and a way of compiling that does not work are told, and it goes on.
+tell cannot stop it: a test that fails and a way of compiling that does not work are told, and it goes on. Last comes a
+line of JSON: how was compiled, the seconds in all, and what the steps that are done have of val.
 """
 
 import argparse
@@ -22,6 +23,7 @@ import time
 from pathlib import Path
 
 from models.command_line import DONE, IN_PART, leave, new_parser, positive, script
+from models.training.weights import RECIPE, accuracy_of, finished_run
 
 PIECE = 15 << 20  # bytes
 GPU_TESTS = "tests/test_gpu.py"
@@ -41,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("output/weights"), help="folder of the steps")
     parser.add_argument("--output", type=Path, default=Path("output/gpu"), help="folder that is brought back")
     arguments = parser.parse_args(argv)
-    deadline = time.monotonic() + 60 * arguments.minutes
+    started = time.monotonic()
+    deadline = started + 60 * arguments.minutes
     arguments.output.mkdir(parents=True, exist_ok=True)
     with open(arguments.output / "log.txt", "a", encoding="utf-8") as log:
         mode = prepare(arguments, log)
@@ -57,6 +60,12 @@ def main(argv: list[str] | None = None) -> int:
         code = run(command, log)
         keeper.stop()
     print(f"wrote {arguments.output}: log.txt and the weights in pieces")
+    runs = {step.name: finished_run(arguments.work, step.name) for step in RECIPE}
+    measured = {
+        "compile": mode, "seconds": round(time.monotonic() - started), "all done": code == DONE,
+        "val accuracy": {name: accuracy_of(run) for name, run in runs.items() if run},
+    }  # fmt: skip
+    print(json.dumps({"benchmark": "gpu", **measured}))
     return DONE if code == DONE else IN_PART
 
 
@@ -76,9 +85,14 @@ def prepare(arguments: argparse.Namespace, log) -> str:
         )  # fmt: skip
     try:
         rows = json.loads(measured.read_text(encoding="utf-8"))["rows"]
+        trainings = [
+            {**row, "batch_size": row["batch"], "pictures_per_second": 0 if row["failed"] else float(row["pictures/s"])}
+            for row in rows
+            if row["training"] == "train.py"
+        ]
     except (OSError, ValueError, KeyError):
         return "off"
-    return fastest_mode(rows)
+    return fastest_mode(trainings)
 
 
 def fastest_mode(rows: list[dict]) -> str:

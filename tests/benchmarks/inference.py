@@ -4,11 +4,13 @@
     python -m tests.benchmarks.inference --data data         # val accuracy beside the times
     python -m tests.benchmarks.inference --input-size 224    # a network of random weights that takes larger crops
     python -m tests.benchmarks.inference --quick             # the rows that matter most
+    python -m tests.benchmarks.inference --record R          # as a csv file as well
 
 A row is a call of `classify` with so many 48×48 faces, resizing and all: milliseconds a face (median, and the tenth and
 ninetieth percentile of the calls), faces a second, the process's peak memory, and how many times as fast as two
 references of the same run it is, which also do one face a call: the plain way (one crop, float32, PyTorch's
 network as it was trained) and the original project's (ten crops, float32, network built and loaded anew for each face).
+They are the first two rows. A GPU has a table of its own. Last comes a line of JSON.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from models.classifier import ExpressionClassifier
 from models.device import cpu_gains_from_bfloat16
 from models.errors import UserError
 from models.expressions import CLASS_NAMES
-from models.int8 import Int8VGG16
+from models.inference.int8 import Int8VGG16
 from models.training.dataset import PICTURE_SIDE, load_split
 from models.vgg16 import VGG16
 from models.views import (
@@ -44,11 +46,13 @@ from models.views import (
     predict_logits,
     to_grey_squares,
 )
+from tests.benchmarks.record import Table, add_record_argument, end
 
-COLUMNS = (
-    "device", "precision", "views", "batch", "threads", "ms a face", "from–to", "faces/s", "peak MB", "val",
-    "× plain", "× original",
-)  # fmt: skip
+COLUMNS = [
+    "device", "precision", "views", "faces a call", "threads", "ms a face", "tenth percentile ms",
+    "ninetieth percentile ms", "faces a second", "peak MB", "accuracy %", "times as fast as plain",
+    "times as fast as original",
+]  # fmt: skip
 VIEWS = {"none": 1, "flip": 2, "ten": 10}
 
 
@@ -92,6 +96,7 @@ def main() -> None:
         "--input-size", type=int, metavar="PIXELS", help="measure random weights at this size; no accuracy"
     )
     parser.add_argument("--quick", action="store_true", help="fewer rows, shorter, 300 val faces at most")
+    add_record_argument(parser)
     arguments = parser.parse_args()
     if arguments.input_size and arguments.data:
         parser.error("--input-size measures random weights, which have no accuracy: leave out --data")
@@ -106,20 +111,29 @@ def main() -> None:
             size, precisions = content["input"]["size"], {"cpu": ["fp32", "bf16"], "cuda": ["fp32", "bf16"]}
             if Int8VGG16.runs_here() and content["arch"] == "vgg16_bn":
                 precisions["cpu"].append("int8")
-            plans = [
-                make_plan(checkpoint, device, precision, arguments)
+            plans = {
+                device: [make_plan(checkpoint, device, precision, arguments) for precision in precisions[device]]
                 for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]
-                for precision in precisions[device]
-            ]
+            }
             processor = torch.backends.cpu.get_cpu_capability()
             print(f"{size}×{size} pixels, {cores} cores, {processor}, torch {torch.__version__}")
             if not cpu_gains_from_bfloat16():
                 print("this processor is slower in bfloat16 than in float32: --precision auto does not take it")
-            plain, original = in_a_process(measure_references, checkpoint, plans[0].seconds)
-            print(f"plain:    {1000 * plain.median:.1f} ms a face   original: {1000 * original.median:.0f} ms a face\n")
-            print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
-            for plan in plans:
-                in_a_process(measure, plan, plain, original)
+            references = in_a_process(measure_references, checkpoint, plans["cpu"][0].seconds)
+            names, threads = (("plain fp32", "none"), ("original fp32", "ten")), torch.get_num_threads()
+            of_references = [
+                cells("cpu", *name, 1, threads, timing, "-", "-", references) for name, timing in zip(names, references)
+            ]
+            tables: list[Table] = []
+            for device in plans:
+                print()
+                tables.append(Table("inference", COLUMNS, f"{size}px", device=device))
+                for row in of_references if device == "cpu" else ():
+                    tables[-1].add(*row)
+                for plan in plans[device]:
+                    for row in in_a_process(measure, plan, references):
+                        tables[-1].add(*row)
+            end(tables, arguments.record)
         except UserError as error:
             parser.error(str(error))
 
@@ -179,9 +193,9 @@ def measure_references(checkpoint: Path, seconds: float) -> tuple[Timing, Timing
     return time_calls(lambda: answer(network, content["input"], "none"), seconds), time_calls(originals_way, seconds)
 
 
-def measure(plan: Plan, plain: Timing, original: Timing) -> None:
-    """Prints a precision's rows."""
-    accuracies = val_accuracies(plan) if plan.data else {}
+def measure(plan: Plan, references: tuple[Timing, Timing]) -> list[list[object]]:
+    """A precision's rows."""
+    accuracies, rows = val_accuracies(plan) if plan.data else {}, []
     for threads in plan.threads:
         torch.set_num_threads(threads or torch.get_num_threads())
         for mode in plan.modes:
@@ -190,14 +204,24 @@ def measure(plan: Plan, plain: Timing, original: Timing) -> None:
                 reset_peak_memory(plan.device)
                 faces = some_faces(batch)
                 timing = time_calls(lambda: classifier.classify(faces, batch_size=max(batch, 32)), plan.seconds)  # noqa: B023
-                each = timing.median / batch
-                cells = [
-                    plan.device, plan.precision, mode, batch, threads or "-", f"{1000 * each:.2f}",
-                    f"{1000 * timing.low / batch:.2f}–{1000 * timing.high / batch:.2f}", f"{1 / each:.0f}",
-                    f"{peak_memory(plan.device):.0f}", f"{accuracies[mode]:.2%}" if mode in accuracies else "-",
-                    f"{plain.median / each:.1f}", f"{original.median / each:.0f}",
-                ]  # fmt: skip
-                print(f"| {' | '.join(map(str, cells))} |", flush=True)
+                memory = f"{peak_memory(plan.device):.0f}"
+                right = f"{100 * accuracies[mode]:.2f}" if mode in accuracies else "-"
+                how = plan.device, plan.precision, mode, batch, threads or "-"
+                rows.append(cells(*how, timing, memory, right, references))
+    return rows
+
+
+def cells(
+    device: str, precision: str, views: str, batch: int, threads: int | str, timing: Timing, memory: str, right: str,
+    references: tuple[Timing, Timing],
+) -> list[object]:  # fmt: skip
+    """A row of the table, of the time of a call with so many faces."""
+    each, *reach = (seconds / batch for seconds in (timing.median, timing.low, timing.high))
+    plain, original = (reference.median / each for reference in references)
+    return [
+        device, precision, views, batch, threads, *(f"{1000 * seconds:.2f}" for seconds in (each, *reach)),
+        f"{1 / each:.0f}", memory, right, f"{plain:.1f}", f"{original:.0f}",
+    ]  # fmt: skip
 
 
 def val_accuracies(plan: Plan) -> dict[str, float]:

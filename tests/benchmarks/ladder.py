@@ -2,8 +2,10 @@
 
     python -m tests.benchmarks.ladder --data data --votes fer2013new.csv --init vgg16-imagenet-features.pt
     python -m tests.benchmarks.ladder … --input-size 48 --epochs 3 --limit 3000   # 40 minutes on two cores
+    python -m tests.benchmarks.ladder … --record R                                # csv files in R as well
 
-Writes a row a rung to output/ladder/ladder.csv and draws output/ladder/ladder.png. All rungs have the same pictures,
+Writes a row a rung to output/ladder/ladder.csv and draws output/ladder/ladder.png; prints those rows, then what each
+step gained, and a line of JSON. All rungs have the same pictures,
 epochs and learning rate; flags that are not this program's are train.py's and go to every rung. The figure is that
 of train.py's own report: the best epoch on val, with the mirror image. The last two rungs, the whole recipe for twice
 the epochs, are trained with --seeds seeds. Started again, it goes on: rungs that ladder.csv has are not trained again.
@@ -18,7 +20,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from models import drawing
+from models import plots
+from models.command_line import positive
+from models.device import choose_device
+from tests.benchmarks.record import Table, add_record_argument, end
 
 COLUMNS = ("rung", "seed", "accuracy", "n")
 TRAIN = Path(__file__).parents[2] / "train.py"
@@ -58,13 +63,20 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=20, help="of each rung but the last two")
     parser.add_argument("--input-size", type=int, default=224, help="side of the crops, 48 or more")
     parser.add_argument("--seeds", type=int, default=3, help="of the last two rungs")
+    parser.add_argument("--limit", type=positive(int), metavar="N", help="use N pictures of each split")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--output", type=Path, default=Path("output/ladder"))
+    add_record_argument(parser)
     arguments, others = parser.parse_known_args()
-    table = arguments.output / "ladder.csv"
+    kept = arguments.output / "ladder.csv"
     arguments.output.mkdir(parents=True, exist_ok=True)
 
-    settings: dict[str, object] = {}
-    size, epochs = arguments.input_size, arguments.epochs
+    settings: dict[str, object] = {"--device": arguments.device}
+    size, epochs, limit = arguments.input_size, arguments.epochs, arguments.limit
+    settings |= {"--limit": limit} if limit else {}
+    conditions = [f"{size}px", f"{limit or 'all'}-pictures", f"{epochs}-epochs"]
+    device = choose_device(arguments.device).type
+    table = Table("ladder", list(COLUMNS), *conditions, device=device)
     for name, changes in steps(arguments.init, arguments.votes, arguments.teacher):
         settings |= changes
         stages = {
@@ -72,16 +84,19 @@ def main() -> int:
             PROGRESSIVE: [(size * 2 // 3 // 16 * 16, epochs), (size, epochs)],
         }.get(name, [(size, epochs)])
         for seed in range(arguments.seeds if name in (LONG, PROGRESSIVE) else 1):
-            rows = read_rows(table)
-            if any((row["rung"], row["seed"]) == (name, str(seed)) for row in rows):
-                continue
-            report = train(settings | {"--seed": seed}, others, stages, arguments)
-            row = {"rung": name, "seed": seed, "accuracy": report["accuracy"], "n": report["n"]}
-            write_rows(table, [*rows, row])
-            print(f"{name}, seed {seed}: {report['accuracy']:.2%}", flush=True)
-    rows = read_rows(table)
-    drawing.plot_ladder(rows, arguments.output / "ladder.png")
-    print_table(rows)
+            rows = read_rows(kept)
+            row = next((row for row in rows if (row["rung"], row["seed"]) == (name, str(seed))), None)
+            if row is None:
+                report = train(settings | {"--seed": seed}, others, stages, arguments)
+                row = {"rung": name, "seed": seed, "accuracy": report["accuracy"], "n": report["n"]}
+                write_rows(kept, [*rows, row])
+            table.add(name, seed, f"{float(row['accuracy']):.5f}", row["n"])
+    rows = read_rows(kept)
+    plots.plot_ladder(rows, arguments.output / "ladder.png")
+    print()
+    gains = Table("ladder-gains", ["rung", "accuracy %", "deviation %", "seeds", "gain %"], *conditions, device=device)
+    add_gains(gains, rows)
+    end([table, gains], arguments.record)
     return 0
 
 
@@ -122,14 +137,14 @@ def write_rows(table: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def print_table(rows: list[dict[str, str]]) -> None:
-    print("\n| rung | val accuracy | gain |\n|---|---|---|")
+def add_gains(table: Table, rows: list[dict[str, str]]) -> None:
+    """Adds a row a rung: its seeds' mean, their deviation, and what it is above the rung before."""
     before = None
     for name in dict.fromkeys(row["rung"] for row in rows):
         values = [100 * float(row["accuracy"]) for row in rows if row["rung"] == name]
         mean = statistics.mean(values)
-        spread = f" ± {statistics.stdev(values):.2f}, {len(values)} seeds" if len(values) > 1 else ""
-        print(f"| {name} | {mean:.2f} %{spread} | {'' if before is None else f'{mean - before:+.2f}'} |")
+        deviation = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "-"
+        table.add(name, f"{mean:.2f}", deviation, len(values), "-" if before is None else f"{mean - before:+.2f}")
         before = mean
 
 

@@ -2,19 +2,18 @@
 
     python -m tests.benchmarks.packages --data data                # 1,000 faces
     python -m tests.benchmarks.packages --data data --faces 100    # a short look
-    python -m tests.benchmarks.packages --data data --checkpoints a.pt b.pt --output R/speed.csv
+    python -m tests.benchmarks.packages --data data --checkpoints a.pt b.pt --record R    # as a csv file as well
 
 A package takes part if it is installed and brings its weights along: `fer` (both of its networks) and
 `facial-emotion-recognition`. Each gets the whole 48×48 face, grey, with no detector and no margin, and prepares it by
 its own code; where a package scales its answers' names otherwise they are put in our order. First one face a call,
 then `TOGETHER`, in a loop where a package takes but one; they have to be answered as they were alone. Times are of
 processors, so that work beside this counts little. Whether a package was trained on these faces is not known.
-`--checkpoints` adds networks of one's own, and `--output` writes the table as a csv file, of which
+`--checkpoints` adds networks of one's own. Last comes a line of JSON; of what `--record` writes
 `R/make_pictures.py` makes the picture.
 """
 
 import argparse
-import csv
 import functools
 import os
 import statistics
@@ -38,9 +37,10 @@ from models.errors import UserError
 from models.expressions import CLASS_NAMES
 from models.training.dataset import PICTURE_SIDE, load_split
 from tests.benchmarks.faces import to_48
+from tests.benchmarks.record import Table, add_record_argument
 
 TOGETHER = 32
-COLUMNS = ("classifier", "ours", "accuracy", "n", "ms", f"ms, {TOGETHER} together")
+COLUMNS = ["classifier", "ours", "right %", "faces", "ms alone", f"ms, {TOGETHER} a call"]
 Answer = Callable[[np.ndarray], list[str]]  # grey faces, uint8 [N, 48, 48], to the names of their expressions
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="the folder that preprocess.py made")
     parser.add_argument("--faces", type=int, default=1000, help="of val, spread evenly over the classes' pictures")
     parser.add_argument("--checkpoints", type=Path, nargs="+", default=[], metavar="FILE", help="networks of one's own")
-    parser.add_argument("--output", type=Path, metavar="CSV", help="write the table")
+    add_record_argument(parser)
     arguments = parser.parse_args()
     if arguments.faces < TOGETHER:
         parser.error(f"--faces: {TOGETHER} are looked at together, so take as many or more")
@@ -61,14 +61,13 @@ def main() -> None:
             classifiers[f"{name}, {path}" if name in classifiers else name] = functools.partial(ours, path)
     except UserError as error:
         parser.error(str(error))
-    print(f"{len(split)} val faces, one core\n")
-    print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+    with one_core() as pool:
+        precision = pool.submit(precision_of, SHIPPED_CHECKPOINT).result()
+    table = Table("packages", COLUMNS, precision, "1-core")
     faces = np.stack([to_48(picture) for picture in split.pictures.numpy()])
     expected = [CLASS_NAMES[target] for target in split.targets]
-    rows = []
     for name, make in {**CLASSIFIERS, **classifiers}.items():
-        # Each in a process of its own: the packages' libraries do not bear one another.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=keep_to_one_core) as pool:
+        with one_core() as pool:
             try:
                 cells = pool.submit(measure, make, faces, expected).result()
             except ImportError as error:
@@ -77,16 +76,22 @@ def main() -> None:
             except BrokenProcessPool:
                 print(f"{name}: crashed", file=sys.stderr)
                 continue
-        rows.append((name, "ours" in name, *cells))
-        print(f"| {' | '.join(map(str, rows[-1]))} |", flush=True)
-    if arguments.output:
-        with open(arguments.output, "w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+        table.add(name, "ours" in name, *cells)
+    table.end(arguments.record)
 
 
 def describe(path: Path) -> str:
     checkpoint = load_checkpoint(path)
     return f"{checkpoint.get('width', 1.0):.3g} of the width, {checkpoint['input']['size']} pixels"
+
+
+def one_core() -> ProcessPoolExecutor:
+    """For a classifier a process of its own: the packages' libraries do not bear one another."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=keep_to_one_core)
+
+
+def precision_of(checkpoint: Path) -> str:
+    return ExpressionClassifier.load(checkpoint).precision
 
 
 def keep_to_one_core() -> None:
@@ -108,7 +113,7 @@ def measure(make: Callable[[], Answer], faces: np.ndarray, expected: list[str]) 
     differing = sum(one != other for one, other in zip(given, again))
     if differing > 0.01 * len(again):
         print(f"{differing} of {len(again)} faces are answered otherwise together", file=sys.stderr)
-    return f"{right:.5f}", len(faces), f"{alone:.3f}", f"{together / TOGETHER:.3f}"
+    return f"{100 * right:.2f}", len(faces), f"{alone:.3f}", f"{together / TOGETHER:.3f}"
 
 
 def time_calls(answer: Answer, batches: list[np.ndarray]) -> tuple[float, list[str]]:

@@ -2,40 +2,41 @@
 
     python -m tests.benchmarks.robustness --data data                              # the shipped weights, all of val
     python -m tests.benchmarks.robustness --data data --limit 1200 --checkpoints before.pt after.pt
+    python -m tests.benchmarks.robustness --data data --record R                   # csv files in R as well
 
 The kinds are those of Hendrycks and Dietterich, Benchmarking Neural Network Robustness (2019), that a camera makes,
 and a bar over eyes or mouth, each at three strengths, on faces of 96 pixels. They are made here by NumPy and OpenCV, in
 fixed steps, and not by `models/training/corruption.py`, but they are of the same kinds: what is told of a network that
 was trained with --corruption is how it holds out against what it was trained for.
 
-Prints a table and ends with a line of JSON; writes output/robustness/robustness.csv, a row a kind, strength and
-checkpoint, and draws robustness.png beside it. Started again, it goes on: rows that are there, of these very weights
-and as many pictures, are not measured again.
+Prints a row a kind, strength and checkpoint, then one a kind, and ends with a line of JSON; writes the former to
+output/robustness/robustness.csv and draws robustness.png beside it. Started again, it goes on: rows that are there, of
+these very weights and as many pictures, are not measured again.
 """
 
 import argparse
 import csv
 import hashlib
 import io
-import json
 import statistics
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from models import drawing
+from models import plots
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint
 from models.command_line import positive
-from models.device import choose_device, choose_precision
+from models.device import choose_device
 from models.errors import UserError
 from models.files import replacing
+from models.inference import choose_precision, prepare_for_inference
 from models.training.dataset import Split, load_split
-from models.vgg16 import prepare_for_inference
 from models.views import TTA_MODES, average_views, predict_logits, to_grey_squares
 from tests.benchmarks.ladder import read_rows
+from tests.benchmarks.record import Table, add_record_argument, end
 
 SIDE = 96  # of the faces that are spoiled
 CLEAN = "as it is"
@@ -148,28 +149,37 @@ def main() -> None:
     parser.add_argument("--tta", choices=TTA_MODES, default="none")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--output", type=Path, default=Path("output/robustness"))
+    add_record_argument(parser)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    table = arguments.output / "robustness.csv"
     conditions = [(CLEAN, 0), *((kind.__name__, number) for kind in KINDS for number in (1, 2, 3))]
     stems = [path.stem for path in arguments.checkpoints]
     names = stems if len(set(stems)) == len(stems) else [str(path) for path in arguments.checkpoints]
+    rows = []
     try:
-        rows = [
-            row
-            for path, name in zip(arguments.checkpoints, names)
-            for row in measure_all(path, name, conditions, table, arguments)
-        ]
+        how = f"tta-{arguments.tta}", f"{SIDE}px"
+        table = Table("robustness", list(COLUMNS), *how, device=choose_device(arguments.device).type)
+        for path, name in zip(arguments.checkpoints, names):
+            for row in measure_all(path, name, conditions, arguments):
+                rows.append(row)
+                table.add(*(row[column] for column in COLUMNS))
     except UserError as error:
         parser.error(str(error))
-    drawing.plot_robustness(rows, arguments.output / "robustness.png")
-    print_table(rows)
+    plots.plot_robustness(rows, arguments.output / "robustness.png")
+    print()
+    columns = ["checkpoint", "kind", "faint %", "middle %", "strong %", "mean %"]
+    kinds = Table("robustness-kinds", columns, *how, device=choose_device(arguments.device).type)
+    add_kinds(kinds, rows, names)
+    for each in (table, kinds):  # known only now: rows that were there may be of others
+        each.conditions[:0] = sorted({row["precision"] for row in rows})
+    end([table, kinds], arguments.record)
 
 
 def measure_all(
-    path: Path, name: str, conditions: list[tuple[str, int]], table: Path, arguments: argparse.Namespace
-) -> list[dict]:
-    """A row a condition, of those that the table has or else measured and added to it."""
+    path: Path, name: str, conditions: list[tuple[str, int]], arguments: argparse.Namespace
+) -> Iterator[dict]:
+    """A row a condition, of those that robustness.csv has or else measured and added to it."""
+    table = arguments.output / "robustness.csv"
     checkpoint, device = load_checkpoint(path), choose_device(arguments.device)
     spec, network = checkpoint["input"], build_network(checkpoint)
     precision = choose_precision("auto", device, network)
@@ -177,7 +187,6 @@ def measure_all(
     split = load_split(arguments.data, "val", SIDE, arguments.limit, checkpoint["class_names"])
     weights = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     measurement = {"weights": weights, "n": str(len(split)), "tta": arguments.tta}
-    rows = []
     for kind, number in conditions:
         key = {**measurement, "kind": kind, "strength": str(number)}
         kept = read_rows(table)
@@ -188,9 +197,7 @@ def measure_all(
             accuracy = (answers == split.targets).float().mean().item()
             row = {**key, "checkpoint": name, "accuracy": f"{accuracy:.5f}", "precision": precision}
             write_rows(table, [*kept, row])
-            print(f"{name}, {kind} {number or ''}: {accuracy:.2%}", flush=True)
-        rows.append({**row, "checkpoint": name})
-    return rows
+        yield {**row, "checkpoint": name}
 
 
 def spoil(split: Split, name: str, number: int) -> np.ndarray:
@@ -213,25 +220,20 @@ def write_rows(table: Path, rows: list[dict]) -> None:
         file.write(text.getvalue().encode())
 
 
-def print_table(rows: list[dict[str, str]]) -> None:
-    checkpoints = list(dict.fromkeys(row["checkpoint"] for row in rows))
-    print(f"\n| | {' | '.join(checkpoints)} |\n|---|{'---|' * len(checkpoints)}")
+def add_kinds(table: Table, rows: list[dict[str, str]], checkpoints: list[str]) -> None:
+    """Adds a row a kind and checkpoint, and the mean of all kinds and strengths."""
     for kind in dict.fromkeys(row["kind"] for row in rows):
-        of_kind = [accuracies(rows, checkpoint, kind) for checkpoint in checkpoints]
-        print(f"| {kind.replace('_', ' ')} | {' | '.join(' / '.join(f'{v:.1%}' for v in each) for each in of_kind)} |")
-    means = [mean_accuracy(rows, checkpoint) for checkpoint in checkpoints]
-    print(f"| mean of the spoiled | {' | '.join(f'{mean:.2%}' for mean in means)} |\n")
-    print(json.dumps({"n": int(rows[0]["n"]), "mean_of_the_spoiled": dict(zip(checkpoints, means))}))
+        for checkpoint in checkpoints:
+            of_both = [row for row in rows if (row["checkpoint"], row["kind"]) == (checkpoint, kind)]
+            values = [f"{100 * float(row['accuracy']):.2f}" for row in of_both] if kind != CLEAN else ["-"] * 3
+            table.add(checkpoint, kind.replace("_", " "), *values, mean_accuracy(of_both))
+    for checkpoint in checkpoints:
+        spoiled = [row for row in rows if row["checkpoint"] == checkpoint and row["kind"] != CLEAN]
+        table.add(checkpoint, "mean of the spoiled", *["-"] * 3, mean_accuracy(spoiled))
 
 
-def accuracies(rows: list[dict[str, str]], checkpoint: str, kind: str) -> list[float]:
-    return [float(row["accuracy"]) for row in rows if (row["checkpoint"], row["kind"]) == (checkpoint, kind)]
-
-
-def mean_accuracy(rows: list[dict[str, str]], checkpoint: str) -> float:
-    """Over all kinds and strengths."""
-    kinds = [kind.__name__ for kind in KINDS]
-    return statistics.mean(value for kind in kinds for value in accuracies(rows, checkpoint, kind))
+def mean_accuracy(rows: list[dict[str, str]]) -> str:
+    return f"{100 * statistics.mean(float(row['accuracy']) for row in rows):.2f}"
 
 
 if __name__ == "__main__":

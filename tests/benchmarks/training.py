@@ -2,13 +2,14 @@
 
     python -m tests.benchmarks.training                            # 64, 96 and 224 pixels, the device of --device auto
     python -m tests.benchmarks.training --batch-sizes 64 256 512 --compile off reduce-overhead   # of a GPU
+    python -m tests.benchmarks.training --record R                 # as a csv file as well
 
 A row is an input size, a batch and a way to compile: pictures a second of whole training steps (augmentation, forward,
 backward, optimizer, averaged weights), the arithmetic that they do a second (two operations a multiplication with its
 addition, counted in the convolutions and linear layers, forward and backward), and its share of what the device reaches
-when it multiplies large matrices in the same precision. Below, in the same run, the loop that such projects begin with:
-float32, ImageFolder on JPEGs, a DataLoader without workers, VGG16 with its classic head. The pictures are noise: speed
-does not depend on them.
+when it multiplies large matrices in the same precision, which is the first row. The last, of the same run, is the loop
+that such projects begin with: float32, ImageFolder on JPEGs, a DataLoader without workers, VGG16 with its classic head.
+The pictures are noise: speed does not depend on them.
 
 What fails on this machine (a compiler is missing, memory is too small) is told in its row, and the rest is measured.
 The last line is JSON.
@@ -16,7 +17,6 @@ The last line is JSON.
 
 import argparse
 import gc
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -30,14 +30,31 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import train
 from models.command_line import positive
-from models.device import choose_device, choose_precision, make_ready_to_train
+from models.device import choose_device, make_ready_to_train
 from models.expressions import CLASS_NAMES
+from models.inference import choose_precision
 from models.pictures import write_picture
 from models.training.augmentation import Augmentation
+from models.training.compiling import COMPILE_MODES, CompileError
 from models.training.dataset import PICTURE_SIDE, Split
-from models.training.loop import COMPILE_MODES, CompileError, Recipe, Trainer
+from models.training.loop import Trainer
+from models.training.recipe import Recipe
+from models.training.settings import AUGMENTATION_FLAGS, RECIPE_FLAGS
 from models.vgg16 import VGG16
 from models.views import make_input_spec
+from tests.benchmarks.record import Table, add_record_argument
+
+COLUMNS = [
+    "training",
+    "input",
+    "batch",
+    "compile",
+    "threads",
+    "pictures/s",
+    "TFLOP/s",
+    "of the matrix rate %",
+    "failed",
+]
 
 
 def main() -> None:
@@ -49,49 +66,42 @@ def main() -> None:
     parser.add_argument("--seconds-in-all", type=positive(float), default=float("inf"), help="then no row is begun")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
+    add_record_argument(parser)
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
     precision = choose_precision(arguments.precision, device)
     make_ready_to_train(device)
     peak = matrix_rate(device, precision)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}, {precision}, torch {torch.__version__}; large matrices: {peak / 1e12:.2f} TFLOP/s\n")
-
-    print("| training | input | a step | compiled | pictures/s | TFLOP/s | of the matrix rate |\n|" + 7 * "---|")
-    started, rows = time.perf_counter(), []
+    threads = torch.get_num_threads() if device.type == "cpu" else "-"
+    table = Table("training", COLUMNS, precision, device=device.type)
+    table.add("large matrices", "-", "-", "-", threads, "-", f"{peak / 1e12:.2f}", "100.00", "")
+    started, at_224 = time.perf_counter(), []
     for mode in arguments.compile:  # the quick ones first, for where the time does not reach for all
         for size in arguments.sizes:
             for batch_size in arguments.batch_sizes:
                 if time.perf_counter() - started > arguments.seconds_in_all:
                     continue
-                row = {"input": size, "batch_size": batch_size, "compile": mode}
-                rows.append(row | measure_row(size, batch_size, mode, peak, device, precision, arguments.seconds))
+                rate, reason = try_trainer(size, batch_size, mode, device, precision, arguments.seconds)
+                work = rate * operations_a_picture(size)
+                figures = f"{rate:.1f}", f"{work / 1e12:.2f}", f"{100 * work / peak:.2f}"
+                table.add("train.py", size, batch_size, mode, threads, *(figures if rate else ["-"] * 3), reason)
+                at_224 += [rate] if size == 224 and rate else []
     batch_size = min(*arguments.batch_sizes, 16 if device.type == "cpu" else 64)
     first = measure_first_loop(batch_size, device, arguments.seconds)
-    print(f"| plain loop, float32 | 224 | {batch_size} | | {first:.1f} | | |")
-    at_224 = [row["pictures_per_second"] for row in rows if row["input"] == 224 and row["pictures_per_second"]]
+    table.add("plain loop, float32", 224, batch_size, "off", threads, f"{first:.1f}", "-", "-", "")
     if at_224:
         print(f"\ntrain.py at 224 pixels is {max(at_224) / first:.1f} times as fast as the plain loop")
-    print(json.dumps({
-        "device": name, "precision": precision, "torch": torch.__version__, "matrix_tflops": round(peak / 1e12, 2),
-        "plain_loop_pictures_per_second": round(first, 1), "rows": rows,
-    }))  # fmt: skip
+    table.end(arguments.record)
 
 
-def measure_row(
-    size: int, batch_size: int, mode: str, peak: float, device: torch.device, precision: str, seconds: float
-) -> dict[str, float | None]:
-    """Measures and prints a row; a failure is told in it."""
-    begun = f"| train.py | {size} | {batch_size} | {mode} |"
+def try_trainer(
+    size: int, batch_size: int, mode: str, device: torch.device, precision: str, seconds: float
+) -> tuple[float, str]:
+    """Pictures a second, 0 where it fails, and why it does."""
     try:
-        rate = measure_trainer(size, batch_size, mode, device, precision, seconds)
+        return measure_trainer(size, batch_size, mode, device, precision, seconds), ""
     except (CompileError, torch.OutOfMemoryError) as error:
-        reason = str(error).splitlines()[0]
-        print(f"{begun} {reason} | | |", flush=True)
-        return {"pictures_per_second": None, "share_of_matrix_rate": None}
-    work = rate * operations_a_picture(size)
-    print(f"{begun} {rate:.1f} | {work / 1e12:.2f} | {work / peak:.0%} |", flush=True)
-    return {"pictures_per_second": round(rate, 1), "share_of_matrix_rate": round(work / peak, 4)}
+        return 0, str(error).splitlines()[0]
 
 
 def matrix_rate(device: torch.device, precision: str) -> float:
@@ -112,9 +122,9 @@ def measure_trainer(
     torch.compiler.reset()  # it gives up on a code that it has compiled eight times, and goes on uncompiled
     gc.collect()
     defaults = vars(train.parse_arguments([]))
-    settings = {name: defaults[name] for name in train.RECIPE_FLAGS} | {"batch_size": batch_size}
+    settings = {name: defaults[name] for name in RECIPE_FLAGS} | {"batch_size": batch_size}
     recipe = Recipe(**settings, precision=precision)
-    augmentation = Augmentation(size, **{name: defaults[name] for name in train.AUGMENTATION_FLAGS})
+    augmentation = Augmentation(size, **{name: defaults[name] for name in AUGMENTATION_FLAGS})
     network = VGG16().to(device, memory_format=torch.channels_last)
     trainer = Trainer(network, list(CLASS_NAMES), make_input_spec(size), augmentation, recipe, compile_mode=mode)
     one = torch.randint(0, 256, (1, PICTURE_SIDE, PICTURE_SIDE), dtype=torch.uint8, device=device)
