@@ -66,7 +66,7 @@ from models.errors import UserError
 from models.expressions import UNCERTAIN
 from models.files import locked
 
-IN_BATCHES = f"{BATCH_FACES} faces a batch (more gain nothing)"
+IN_BATCHES = f"{BATCH_FACES} faces a batch (more are no quicker)"
 INPUT = Path(__file__).parent / "input"
 MOST_LINES = 30  # pictures of which each has a line on the terminal
 # The flags that a run's answers and copies depend on: --resume goes on with the same.

@@ -43,7 +43,7 @@ from models.device import explain_device, make_ready_to_train
 from models.errors import DatasetError, UserError
 from models.files import locked
 from models.training.dataset import PICTURE_SIDE, Split, load_split, read_pictures
-from models.training.finished import evaluate, export
+from models.training.evaluation import evaluate, export
 from models.training.fit import fit
 from models.training.flags import read_flags
 from models.training.folder import absent_classes, find_classes, find_split, list_split

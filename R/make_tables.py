@@ -136,21 +136,24 @@ def newest(source: str) -> Path:
 
 def read(file: Path) -> list[Row]:
     with file.open(newline="", encoding="utf-8") as opened:
-        return list(csv.DictReader(opened))
+        columns, *lines = csv.reader(opened)
+    return [dict(zip(columns, line, strict=True)) for line in lines]
 
 
 def markdown(table: Table, document: Path) -> str:
     """A table as lines of Markdown, with what it was made of beneath."""
     file = newest(table.source)
     rows = read(file)
-    days = sorted({row.pop("date", "") for row in rows} - {""})
+    days = sorted({row["date"] for row in rows if "date" in row})
+    for row in rows if len(days) == 1 else ():  # one day for all stands beneath
+        del row["date"]
     shown = table.arrange([row for row in rows if table.keep(row)])
     columns = table.columns or tuple(shown[0])
     lines = [columns, ["---"] * len(columns), *([row[column] for column in columns] for row in shown)]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     link = f"[{file.stem}]({os.path.relpath(file, document.parent)})"
-    made = f"`{table.command}`: {link}" if table.command else link
-    return f"{text}\n{', '.join([made, *days[-1:]])}\n"
+    made = f"`{table.command}`: {link}" if table.command else f"kept by hand: {link}"
+    return f"{text}\n{', '.join([made] if 'date' in columns else [made, *days])}\n"
 
 
 def renew(document: Path) -> str:

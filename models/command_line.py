@@ -192,7 +192,7 @@ def describe_detector(arguments: argparse.Namespace) -> str:
     name = AUTO if arguments.detector == "auto" else arguments.detector
     if arguments.detector_model:
         return f"faces by {name} with {arguments.detector_model}"
-    return f"faces by {name}{because(*['of all finders it found most, see R/'] * (arguments.detector == 'auto'))}"
+    return f"faces by {name}{because(*['found most in all, see R/'] * (arguments.detector == 'auto'))}"
 
 
 def load_detector(arguments: argparse.Namespace) -> Any:

@@ -74,8 +74,9 @@ class OtherWork:
                 return
             now = self._counters()
             seconds, busy, own = (after - before for after, before in zip(now, self._last))
-            self.busy = max(0.0, (busy - own) / seconds) if passed < RECENT_SECONDS else self._running() - 1
             self.allowed, self.usable, self._last = allowed_cores(), usable_cores(), now
+            others = (busy - own) / seconds if passed < RECENT_SECONDS else self._running() - 1
+            self.busy = min(max(0.0, others), self.allowed)  # more may wait for the cores than there are
 
     @staticmethod
     def _counters() -> tuple[float, float, float]:

@@ -84,7 +84,7 @@ def test_what_was_left_open_is_told_with_its_reason_and_what_was_asked_for_witho
     tell_choices(asked, CPU, "int8", network, threads=False)
     assert capsys.readouterr().err.splitlines() == [
         "computing on cpu in int8 (this torch is built without CUDA; AVX512-VNNI: convolutions 4 times as fast as in "
-        "float32 here), 2 threads; faces by rpn (of all finders it found most, see R/)",
+        "float32 here), 2 threads; faces by rpn (found most in all, see R/)",
         "computing on cpu in int8, 2 threads; faces by haar",
         "computing on cpu in int8",
     ]

@@ -35,6 +35,12 @@ def test_a_new_measurement_takes_the_place_of_the_older(tmp_path, monkeypatch):
         newest("speed")
 
 
+def test_a_row_with_a_comma_too_many_is_refused(tmp_path):
+    (tmp_path / "published.csv").write_text("network,PublicTest\nseven (Pham, 2020),76.82 %\n")
+    with pytest.raises(ValueError, match="longer"):
+        read(tmp_path / "published.csv")
+
+
 def test_names_of_measurements_hold_their_conditions_and_rows_their_day():
     measured = [file for file in HERE.glob("*.csv") if file.stem not in BY_HAND]
     assert [file.name for file in measured if not CONDITIONS.fullmatch(file.stem)] == []

@@ -27,9 +27,8 @@ InferenceNetwork = VGG16 | PackedVGG16 | Int8VGG16
 def choose_precision(name: str, device: torch.device, network: Network | None = None) -> str:
     """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
 
-    One 96-pixel face takes 8 ms in int8, 15 in bfloat16 and 27 in float32; at 224 pixels 40, 70 and 140 (2 cores of a
-    Zen 4 with AVX512-VNNI and AVX512-BF16). On a Zen 3, which has AVX2 alone, 22 in int8 and 57 in float32.
-    `python -m tests.benchmarks.inference` measures it.
+    On a Zen 4 with AVX512-VNNI and AVX512-BF16 a face takes a third of float32's time in int8 and half in bfloat16; on
+    a Zen 3, which has AVX2 alone, two fifths in int8. `python -m tests.benchmarks.inference` measures it, R/ has tables.
 
     Args:
         network: The trained one that is to answer; None to train, for which int8 is too coarse.
@@ -82,7 +81,8 @@ def _times(speed: float) -> str:
 def int8_speed() -> float:
     """How many times as fast as in float32 one of VGG16's convolutions is in int8 here: a race of 30 ms, on one thread.
 
-    Whole networks gain as much: 3.5 times the shipped one on a Zen 4, where this says 3.5; narrow ones gain less.
+    Whole networks gain about as much, the shipped one 3 to 3.5 times on a Zen 4, where this says 3 to 4; narrow ones
+    gain less.
     """
     channels, side = 128, 24
     convolution, norm = nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels).eval()

@@ -123,7 +123,7 @@ class Trainer:
 
         rarity = class_rarity(split.targets, len(self.class_names))
         # The root: by the rarity itself the few pictures of the rarest classes drown the others, which costs
-        # accuracy on all of them (measured, see README).
+        # accuracy on all of them (measured, see the model card).
         self.class_weights = (
             rarity.sqrt() / rarity.sqrt()[split.targets].mean() if recipe.balance == "weights" else None
         )
