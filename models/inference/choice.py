@@ -28,7 +28,7 @@ def choose_precision(name: str, device: torch.device, network: Network | None = 
     """`fp32`, `bf16` or `int8`; `auto` is the fastest that the processor or GPU multiplies in.
 
     On a Zen 4 with AVX512-VNNI and AVX512-BF16 a face takes a third of float32's time in int8 and half in bfloat16; on
-    a Zen 3, which has AVX2 alone, two fifths in int8. `python -m tests.benchmarks.inference` measures it, R/ has tables.
+    a Zen 3, which has AVX2 alone, two fifths in int8. `python -m tests.benchmarks.inference` measures it.
 
     Args:
         network: The trained one that is to answer; None to train, for which int8 is too coarse.

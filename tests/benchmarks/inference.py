@@ -3,7 +3,7 @@
     python -m tests.benchmarks.inference                     # the shipped weights; some minutes
     python -m tests.benchmarks.inference --data data         # val accuracy beside the times
     python -m tests.benchmarks.inference --input-size 224    # a network of random weights that takes larger crops
-    python -m tests.benchmarks.inference --quick             # the rows that matter most
+    python -m tests.benchmarks.inference --quick --rounds 5  # the rows that matter most, the medians of five rounds
     python -m tests.benchmarks.inference --record R          # as a csv file as well
 
 A row is a call of `classify` with so many 48×48 faces, resizing and all: milliseconds a face (median, and the tenth and
@@ -14,6 +14,7 @@ They are the first two rows. A GPU has a table of its own. Last comes a line of 
 """
 
 import argparse
+import itertools
 import os
 import resource
 import statistics
@@ -31,6 +32,7 @@ import torch
 
 from models.checkpoint import SHIPPED_CHECKPOINT, build_network, load_checkpoint, make_checkpoint, save_atomically
 from models.classifier import ExpressionClassifier
+from models.command_line import positive
 from models.device import cpu_gains_from_bfloat16
 from models.errors import UserError
 from models.expressions import CLASS_NAMES
@@ -54,6 +56,10 @@ COLUMNS = [
     "times as fast as original",
 ]  # fmt: skip
 VIEWS = {"none": 1, "flip": 2, "ten": 10}
+How = tuple[str, str, str, int, int | str]  # device, precision, views, faces a call, threads
+CORES = os.cpu_count() or 1
+PLAIN: How = ("cpu", "plain fp32", "none", 1, CORES)
+ORIGINAL: How = ("cpu", "original fp32", "ten", 1, CORES)
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,14 @@ def main() -> None:
         "--input-size", type=int, metavar="PIXELS", help="measure random weights at this size; no accuracy"
     )
     parser.add_argument("--quick", action="store_true", help="fewer rows, shorter, 300 val faces at most")
+    parser.add_argument(
+        "--rounds", type=positive(int), default=1, help="of all rows in turn, of which the median counts"
+    )
     add_record_argument(parser)
     arguments = parser.parse_args()
     if arguments.input_size and arguments.data:
         parser.error("--input-size measures random weights, which have no accuracy: leave out --data")
 
-    cores = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = arguments.checkpoint
         if arguments.input_size:
@@ -116,35 +124,39 @@ def main() -> None:
                 for device in ("cpu", "cuda")[: 1 + torch.cuda.is_available()]
             }
             processor = torch.backends.cpu.get_cpu_capability()
-            print(f"{size}×{size} pixels, {cores} cores, {processor}, torch {torch.__version__}")
+            print(f"{size}×{size} pixels, {CORES} cores, {processor}, torch {torch.__version__}")
             if not cpu_gains_from_bfloat16():
                 print("this processor is slower in bfloat16 than in float32: --precision auto does not take it")
-            references = in_a_process(measure_references, checkpoint, plans["cpu"][0].seconds)
-            names, threads = (("plain fp32", "none"), ("original fp32", "ten")), torch.get_num_threads()
-            of_references = [
-                cells("cpu", *name, 1, threads, timing, "-", "-", references) for name, timing in zip(names, references)
-            ]
-            tables: list[Table] = []
+            timings: dict[How, list[Timing]] = {how: [] for how in (PLAIN, ORIGINAL)}
+            told: dict[How, tuple[str, str]] = {how: ("-", "-") for how in (PLAIN, ORIGINAL)}
+            for number in range(arguments.rounds):
+                print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr)
+                references = in_a_process(measure_references, checkpoint, plans["cpu"][0].seconds)
+                for how, timing in zip((PLAIN, ORIGINAL), references):
+                    timings[how].append(timing)
+                for plan in itertools.chain(*plans.values()):
+                    for how, timing, *others in in_a_process(measure, plan):
+                        timings.setdefault(how, []).append(timing)
+                        told[how] = tuple(others)
+            medians = {how: middle(found) for how, found in timings.items()}
+            tables = []
             for device in plans:
                 print()
                 tables.append(Table("inference", COLUMNS, f"{size}px", device=device))
-                for row in of_references if device == "cpu" else ():
-                    tables[-1].add(*row)
-                for plan in plans[device]:
-                    for row in in_a_process(measure, plan, references):
-                        tables[-1].add(*row)
+                for how in (how for how in medians if how[0] == device):
+                    tables[-1].add(*how, *cells(how, medians), *told[how], *times_as_fast(how, medians))
             end(tables, arguments.record)
         except UserError as error:
             parser.error(str(error))
 
 
 def make_plan(checkpoint: Path, device: str, precision: str, arguments: argparse.Namespace) -> Plan:
-    quick, cores = arguments.quick, os.cpu_count() or 1
+    quick = arguments.quick
     if device == "cuda":
         batches, threads = (1, 256), (0,)
     else:
         batches = (1, 32) if quick else (1, 8, 32)
-        threads = (min(2, cores),) if quick or cores == 1 else (1, 2)
+        threads = (min(2, CORES),) if quick or CORES == 1 else (1, 2)
     return Plan(
         checkpoint,
         device,
@@ -193,8 +205,8 @@ def measure_references(checkpoint: Path, seconds: float) -> tuple[Timing, Timing
     return time_calls(lambda: answer(network, content["input"], "none"), seconds), time_calls(originals_way, seconds)
 
 
-def measure(plan: Plan, references: tuple[Timing, Timing]) -> list[list[object]]:
-    """A precision's rows."""
+def measure(plan: Plan) -> list[tuple[How, Timing, str, str]]:
+    """A precision's rows: how, how long, peak memory, accuracy."""
     accuracies, rows = val_accuracies(plan) if plan.data else {}, []
     for threads in plan.threads:
         torch.set_num_threads(threads or torch.get_num_threads())
@@ -206,22 +218,24 @@ def measure(plan: Plan, references: tuple[Timing, Timing]) -> list[list[object]]
                 timing = time_calls(lambda: classifier.classify(faces, batch_size=max(batch, 32)), plan.seconds)  # noqa: B023
                 memory = f"{peak_memory(plan.device):.0f}"
                 right = f"{100 * accuracies[mode]:.2f}" if mode in accuracies else "-"
-                how = plan.device, plan.precision, mode, batch, threads or "-"
-                rows.append(cells(*how, timing, memory, right, references))
+                rows.append(((plan.device, plan.precision, mode, batch, threads or "-"), timing, memory, right))
     return rows
 
 
-def cells(
-    device: str, precision: str, views: str, batch: int, threads: int | str, timing: Timing, memory: str, right: str,
-    references: tuple[Timing, Timing],
-) -> list[object]:  # fmt: skip
-    """A row of the table, of the time of a call with so many faces."""
-    each, *reach = (seconds / batch for seconds in (timing.median, timing.low, timing.high))
-    plain, original = (reference.median / each for reference in references)
-    return [
-        device, precision, views, batch, threads, *(f"{1000 * seconds:.2f}" for seconds in (each, *reach)),
-        f"{1 / each:.0f}", memory, right, f"{plain:.1f}", f"{original:.0f}",
-    ]  # fmt: skip
+def middle(timings: list[Timing]) -> Timing:
+    """The medians of several rounds."""
+    return Timing(*(statistics.median(getattr(each, name) for each in timings) for name in ("median", "low", "high")))
+
+
+def cells(how: How, medians: dict[How, Timing]) -> list[str]:
+    """A row's times, of a face."""
+    each, *reach = (value / how[3] for value in (medians[how].median, medians[how].low, medians[how].high))
+    return [*(f"{1000 * seconds:.2f}" for seconds in (each, *reach)), f"{1 / each:.0f}"]
+
+
+def times_as_fast(how: How, medians: dict[How, Timing]) -> tuple[str, str]:
+    each = medians[how].median / how[3]
+    return f"{medians[PLAIN].median / each:.1f}", f"{medians[ORIGINAL].median / each:.0f}"
 
 
 def val_accuracies(plan: Plan) -> dict[str, float]:
