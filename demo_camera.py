@@ -74,7 +74,9 @@ def run(arguments: argparse.Namespace, source: "Source") -> "Session":
     leaves_a_core = is_live and leave_a_core_for_the_display()
     detector = load_video_detector(arguments, source.size, is_live)
     classifier = load_quick_classifier(arguments) if is_live else load_classifier(arguments)
-    choices = describe_detector(arguments), *["a core is left for the pictures"] * leaves_a_core
+    choices = [describe_detector(arguments)]
+    if leaves_a_core:
+        choices.append("a core is left for the pictures")
     tell_choices(arguments, classifier.device, classifier.precision, classifier, *choices)
     analyzer = Analyzer(classifier, detector)
     with_lines = not arguments.window

@@ -189,10 +189,11 @@ def describe_detector(arguments: argparse.Namespace) -> str:
     """Which face finder is used; where the flags left it open, with the reason."""
     from models.faces.detector import AUTO
 
-    name = AUTO if arguments.detector == "auto" else arguments.detector
+    left_open = arguments.detector == "auto"
+    finder = f"faces by {AUTO if left_open else arguments.detector}"
     if arguments.detector_model:
-        return f"faces by {name} with {arguments.detector_model}"
-    return f"faces by {name}{because(*['found most in all, see R/'] * (arguments.detector == 'auto'))}"
+        return f"{finder} with {arguments.detector_model}"
+    return finder + because("found most in all, see R/") if left_open else finder
 
 
 def load_detector(arguments: argparse.Namespace) -> Any:

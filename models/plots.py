@@ -149,7 +149,8 @@ def plot_speed(rows: Sequence[dict[str, Any]], path: Path) -> None:
         # What is written at the right of a point would run into its neighbour there.
         crowded = any(1 < x / milliseconds < 10 and abs(y - accuracy) < 0.6 for x, y in points)
         axis.annotate(
-            row["classifier"].removeprefix("ours, "), (milliseconds, accuracy), xytext=(-8 if crowded else 8, -3),
+            row["classifier"].removeprefix("ours, "), (milliseconds, accuracy),
+            xytext=(-8, -11 if row["ours"] == "True" else -3) if crowded else (8, -3),
             textcoords="offset points", ha="right" if crowded else "left", color=colour,
         )  # fmt: skip
     axis.set_xscale("log")

@@ -40,15 +40,13 @@ def choose_precision(name: str, device: torch.device, network: Network | None = 
         raise DeviceError("int8 is for x86 processors with AVX2: take --precision auto, or --device cpu on one")
     if name != "auto":
         return name
-    if network is not None and not _objection_to_int8(network.arch, network.head, device):
+    if network is not None and device.type == "cpu" and not _objection_to_int8(network.arch, network.head):
         return "int8"
     return float_precision(device)
 
 
-def _objection_to_int8(arch: str, head: str, device: torch.device) -> str:
-    if device.type != "cpu":
-        return "int8 is for processors"
-    return Int8VGG16.objection(arch, head, lambda: float_precision(device) == "bf16")
+def _objection_to_int8(arch: str, head: str) -> str:
+    return Int8VGG16.objection(arch, head, lambda: float_precision(torch.device("cpu")) == "bf16")
 
 
 def explain_precision(precision: str, device: torch.device, arch: str | None = None, head: str = "") -> str:
@@ -62,7 +60,7 @@ def explain_precision(precision: str, device: torch.device, arch: str | None = N
     if precision == "int8":
         instructions = "AVX512-VNNI" if torch.cpu._is_vnni_supported() else torch.backends.cpu.get_cpu_capability()
         return f"{instructions}: convolutions {_times(int8_speed())} as fast as in float32 here"
-    not_int8 = f"; {_objection_to_int8(arch, head, device)}" if arch else ""
+    not_int8 = f"; {_objection_to_int8(arch, head)}" if arch else ""
     if precision == "bf16":
         instructions = "AMX" if torch.cpu._is_amx_tile_supported() else "AVX512-BF16"
         return f"{instructions}: matrices {_times(bfloat16_speed())} as fast as in float32 here{not_int8}"

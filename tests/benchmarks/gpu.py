@@ -84,24 +84,26 @@ def prepare(arguments: argparse.Namespace, log) -> str:
             log, left + 40, measured,
         )  # fmt: skip
     try:
-        rows = json.loads(measured.read_text(encoding="utf-8"))["rows"]
-        trainings = [
-            {**row, "batch_size": row["batch"], "pictures_per_second": 0 if row["failed"] else float(row["pictures/s"])}
-            for row in rows
-            if row["training"] == "train.py"
-        ]
+        return fastest_mode(json.loads(measured.read_text(encoding="utf-8"))["rows"])
     except (OSError, ValueError, KeyError):
         return "off"
-    return fastest_mode(trainings)
 
 
 def fastest_mode(rows: list[dict]) -> str:
-    """How to compile: not at all, unless another way is clearly faster wherever both were measured."""
-    rates = {(row["compile"], row["input"], row["batch_size"]): row["pictures_per_second"] for row in rows}
+    """How to compile: not at all, unless another way is clearly faster wherever both were measured.
+
+    Args:
+        rows: From `tests.benchmarks.training`.
+    """
+    rates = {
+        (row["compile"], row["input"], row["batch"]): float(row["pictures/s"])
+        for row in rows
+        if row["training"] == "train.py" and not row["failed"]
+    }
     gains: dict[str, list[float]] = {}
     for (mode, *place), rate in rates.items():
         plain = rates.get(("off", *place))
-        if mode != "off" and rate and plain:
+        if mode != "off" and plain:
             gains.setdefault(mode, []).append(rate / plain)
     best = max(gains, key=lambda mode: min(gains[mode]), default="off")
     return best if best != "off" and min(gains[best]) >= CLEARLY_FASTER else "off"

@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     device = choose_device(arguments.device)
     precision = float_precision(device)
-    why = [explain_device(device)] * (arguments.device == "auto")
+    why = [explain_device(device)] if arguments.device == "auto" else []
     print(f"computing on {device} in {precision}{because(*why, explain_precision(precision, device))}", file=sys.stderr)
     make_ready_to_train(device)
     folders = arguments.portraits, arguments.backgrounds
